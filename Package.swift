@@ -1,0 +1,97 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Features of the language every target of this package is written with.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// What only the executables need; a dependent with `traits: []` fetches none of it.
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser",
+    condition: .when(traits: ["CommandLineTools"])
+)
+
+let package = Package(
+    name: "SparseAttention",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "SparseAttention", targets: ["SparseAttention"]),
+        .library(name: "SparseInference", targets: ["SparseInference"]),
+        .executable(name: "dsa", targets: ["dsa"]),
+        .executable(name: "dsa-bench", targets: ["dsa-bench"]),
+    ],
+    traits: [
+        .trait(name: "CommandLineTools", description: "The executables dsa and dsa-bench."),
+        .default(enabledTraits: ["CommandLineTools"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        .systemLibrary(
+            name: "COpenBLAS",
+            pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]
+        ),
+        .systemLibrary(
+            name: "CLAPACKE",
+            pkgConfig: "lapacke",
+            providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]
+        ),
+        .target(
+            name: "CKernels",
+            cSettings: [.define("_GNU_SOURCE", .when(platforms: [.linux]))]
+        ),
+        .target(
+            name: "SparseAttention",
+            dependencies: ["COpenBLAS", "CLAPACKE", "CKernels"],
+            swiftSettings: settings
+        ),
+        .target(name: "SparseInference", dependencies: ["SparseAttention"], swiftSettings: settings),
+        .target(name: "Conformance", dependencies: ["SparseInference"], swiftSettings: settings),
+        .executableTarget(
+            name: "dsa",
+            dependencies: ["SparseInference", "Conformance", argumentParser],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "dsa-bench",
+            dependencies: ["SparseAttention", argumentParser],
+            path: "Benchmarks",
+            swiftSettings: settings
+        ),
+        .target(
+            name: "TestSupport",
+            dependencies: ["SparseAttention"],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "SparseAttentionTests",
+            dependencies: ["SparseAttention", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SparseInferenceTests",
+            dependencies: ["SparseInference", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ConformanceTests",
+            dependencies: ["Conformance", "TestSupport"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ExampleTests",
+            dependencies: ["SparseAttention", "SparseInference", "TestSupport"],
+            swiftSettings: settings
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

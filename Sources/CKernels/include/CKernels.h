@@ -1,0 +1,88 @@
+// The kernels that Swift cannot express: SIMD loops chosen at run time.
+//
+// One table per instruction set, all with the same slots. `scalar` is the specification: plain loops
+// in index order, no contraction. Every other table computes the same values within the bound its
+// slot states, treats tails, a count of zero, unaligned input, NaN and infinities alike, and points
+// to the scalar function where it has nothing faster. No allocation, no I/O, no globals, no threads.
+
+#ifndef DSA_CKERNELS_H
+#define DSA_CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dsa_kernels {
+    const char *name;           // "scalar", "avx2", "avx512", "avx512bf16", "neon"
+    bool (*is_supported)(void); // does this processor run every slot of the table?
+
+    // MARK: Number formats (bit for bit equal to scalar, save the payload of a NaN)
+
+    // y[i] = the exact value of the bfloat16 x[i].
+    void (*widen_bf16)(size_t count, const uint16_t *x, float *y); // x, y: [count]
+    // y[i] = the exact value of the IEEE binary16 x[i], subnormals included.
+    void (*widen_f16)(size_t count, const uint16_t *x, float *y);
+    // y[i] = the exact value of the E4M3 "fn" code x[i]; codes 0x7F and 0xFF give NaN.
+    void (*widen_e4m3)(size_t count, const uint8_t *x, float *y);
+    // y[i] = x[i] rounded to bfloat16, nearest, ties to even; overflow gives infinity; NaN stays NaN (quiet).
+    void (*narrow_bf16)(size_t count, const float *x, uint16_t *y);
+    // y[i] = x[i] clamped to +-448, rounded to E4M3, nearest, ties to even, subnormals kept, -0 keeps its
+    // sign; NaN gives 0x7F with the sign of x.
+    void (*narrow_e4m3)(size_t count, const float *x, uint8_t *y);
+
+    // MARK: Dot products (float32 accumulators; error at most that of `count` roundings in any order)
+
+    // The sum of x[i] * y[i].
+    float (*dot_f32)(size_t count, const float *x, const float *y);
+    // y[r] = sum over c of w[r * stride + c] * x[c], for r in 0 ..< rows; stride in elements, >= columns.
+    // The value of one row depends only on that row and x, never on `rows`.
+    void (*gemv_f32)(size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
+    void (*gemv_bf16)(size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+    void (*gemv_f16)(size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+    // As above with E4M3 codes at unit scale.
+    void (*gemv_e4m3)(size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y);
+
+    // MARK: Vectors
+
+    // y[i] += a * x[i] (may use a fused multiply-add).
+    void (*axpy_f32)(size_t count, float a, const float *x, float *y);
+    // x[i] *= a, in place; bit for bit.
+    void (*scale_f32)(size_t count, float a, float *x);
+    // y[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g)); within 4 ULP of the exact product of
+    // float inputs plus 1e-37 absolute. y may be gate or up.
+    void (*silu_multiply)(size_t count, const float *gate, const float *up, float *y);
+
+    // MARK: Softmax
+
+    // The largest x[i]; -infinity when count is 0. A NaN anywhere gives NaN.
+    float (*max_f32)(size_t count, const float *x);
+    // y[i] = exp(scale * x[i] - shift), and the sum of y in float32. Arguments at or below -104 and
+    // x[i] = -infinity give exactly 0; otherwise within 2 ULP of exp of the float argument (computed with one
+    // fused multiply-add), down to results of 2^-126; smaller results may be flushed to 0.
+    // NaN gives NaN. y may be x.
+    float (*exp_sum)(size_t count, float scale, float shift, const float *x, float *y);
+
+    // MARK: Lightning indexer
+
+    // scores[t] = sum over h, ascending, of weights[h] * max(logits[h * stride + t], 0), for t in 0 ..< keys.
+    // (may use a fused multiply-add). A NaN logit gives a NaN score.
+    void (*relu_weighted_sum)(
+        size_t heads, size_t keys, size_t stride,
+        const float *logits,  // [heads, keys], rows `stride` floats apart
+        const float *weights, // [heads]
+        float *scores         // [keys], overwritten
+    );
+} dsa_kernels;
+
+// Every table compiled for this architecture, best first; `scalar` is always the last.
+const dsa_kernels *const *dsa_all_kernels(size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,13 @@
+/// What can go wrong with a model's files or with a request to run it.
+///
+/// Every case names the file, what was found there and what was expected.
+public enum SparseInferenceError: Error, Equatable, Sendable {
+    /// A JSON file that cannot be read as JSON.
+    case malformedJSON(file: String, JSONFault)
+    /// `config.json` describes a model that cannot be, or that this engine does not run.
+    case configuration(file: String, ConfigurationFault)
+    /// A weight file, or an index of weight files, that cannot be trusted.
+    case checkpoint(file: String, CheckpointFault)
+    /// `tokenizer.json` does not describe a usable tokenizer.
+    case tokenizer(file: String, TokenizerFault)
+}
