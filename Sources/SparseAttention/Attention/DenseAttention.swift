@@ -1,0 +1,261 @@
+/// Softmax attention over every visible key: multi-head, grouped-query and multi-query.
+///
+/// `output = softmax(scale · q · kᵀ) · v`, computed over tiles of keys with an online softmax: the memory for
+/// scores does not grow with the sequence.
+///
+/// Source: Vaswani et al. 2017, equation 1; Dao et al. 2022 for the tiling.
+public struct DenseAttention: Sendable {
+    /// The threads to use.
+    public let workers: Workers
+
+    /// Attention on the given threads.
+    public init(workers: Workers = .all) {
+        self.workers = workers
+    }
+
+    /// Attends causally: the last query sees every key, each earlier one a key less.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, headDim]`.
+    ///   - keys: `[keyTokens, keyHeads, headDim]`; `keyTokens >= queryTokens`, `keyHeads` divides `heads`, and
+    ///     query head `h` uses key head `h / (heads / keyHeads)`.
+    ///   - values: `[keyTokens, keyHeads, valueDim]`.
+    ///   - scale: what scores are multiplied by, positive.
+    /// - Returns: output, log-sum-exp and largest score of each query token and head.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    /// - Complexity: `2 · queryTokens · keyTokens · heads · (headDim + valueDim)` operations before masking.
+    public func attend(
+        _ queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: Float
+    ) throws(SparseAttentionError) -> AttentionResult {
+        let keyHeads = try Self.validate(queries, keys: keys, values: values, scale: scale)
+        let (headDim, valueDim) = (queries.shape[2], values.shape[2])
+        return keys.withMatrix { keys in
+            values.withMatrix { values in
+                // [tokens · keyHeads, dim] rows, of which every keyHeads-th belongs to one head
+                let tokens = values.rows / keyHeads
+                return attend(
+                    queries,
+                    keyHeads: (0..<keyHeads).map { head in
+                        let keyStart = UnsafeRawPointer(keys.base + head * headDim)
+                        let valueStart = UnsafeRawPointer(values.base + head * valueDim)
+                        return KeyHead(
+                            keys: RowsView(
+                                base: keyStart,
+                                format: .float32,
+                                rows: tokens,
+                                columns: headDim,
+                                stride: keyHeads * headDim
+                            ),
+                            values: RowsView(
+                                base: valueStart,
+                                format: .float32,
+                                rows: tokens,
+                                columns: valueDim,
+                                stride: keyHeads * valueDim
+                            )
+                        )
+                    },
+                    valueDim: valueDim,
+                    position: tokens - queries.shape[0],
+                    scale: scale
+                )
+            }
+        }
+    }
+
+    /// Checks the arguments of `attend` and returns the number of key heads.
+    static func validate(
+        _ queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: Float
+    ) throws(SparseAttentionError) -> Int {
+        for (tensor, name) in [(queries, "queries"), (keys, "keys"), (values, "values")] {
+            guard tensor.shape.rank == 3 else {
+                throw .dimensionMismatch(.rank, argument: name, expected: 3, found: tensor.shape.rank)
+            }
+        }
+        let (heads, keyHeads) = (queries.shape[1], keys.shape[1])
+        guard keys.shape[2] == queries.shape[2] else {
+            throw .dimensionMismatch(.headDim, argument: "keys", expected: queries.shape[2], found: keys.shape[2])
+        }
+        guard values.shape[0] == keys.shape[0] else {
+            throw .dimensionMismatch(.keyTokens, argument: "values", expected: keys.shape[0], found: values.shape[0])
+        }
+        guard values.shape[1] == keyHeads else {
+            throw .dimensionMismatch(.keyHeads, argument: "values", expected: keyHeads, found: values.shape[1])
+        }
+        guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
+            throw .invalidSetting(name: "heads", found: "\(heads) over \(keyHeads)", expected: "a positive multiple")
+        }
+        guard queries.shape[0] <= keys.shape[0] else {
+            throw .invalidSetting(
+                name: "queryTokens",
+                found: "\(queries.shape[0])",
+                expected: "at most the \(keys.shape[0]) key tokens"
+            )
+        }
+        try requirePositive(scale)
+        return keyHeads
+    }
+}
+
+/// Refuses a softmax scale that is not a positive number.
+func requirePositive(_ scale: Float) throws(SparseAttentionError) {
+    guard scale > 0, scale.isFinite else {
+        throw .invalidSetting(name: "scale", found: "\(scale)", expected: "a positive number")
+    }
+}
+
+// MARK: - Tiles
+
+/// The keys of one key head, and its values: rows of their own, or the first columns of the keys.
+struct KeyHead: Sendable {
+    let keys: RowsView  // [keyTokens, headDim]
+    let values: RowsView?  // [keyTokens, valueDim]
+}
+
+extension DenseAttention {
+    /// Query rows (tokens × heads of a group) in one tile: enough for OpenBLAS to run near its peak.
+    private static let tileRows = 128
+    /// Keys in one tile: its scores stay in the second-level cache.
+    private static let tileKeys = 256
+    /// With fewer tiles of queries than this, keys are split as well, so that one decoded token keeps
+    /// every core busy.
+    private static let enoughTiles = 32
+    /// The fewest keys of a part when keys are split, and the most parts.
+    private static let (partKeys, mostParts) = (1024, 64)
+
+    /// Attends with queries at `position ..< position + queryTokens` over keys at `0 ..< keyTokens`.
+    func attend(
+        _ queries: Tensor,
+        keyHeads: [KeyHead],
+        valueDim: Int,
+        position: Int,
+        scale: Float
+    ) -> AttentionResult {
+        let (queryTokens, heads) = (queries.shape[0], queries.shape[1])
+        let group = heads / keyHeads.count
+        let tileTokens = max(1, Self.tileRows / group)
+        let tiles = tileCount(queryTokens, tileTokens)
+        let keyTokens = position + queryTokens
+        let keysPerPart =
+            tiles * keyHeads.count >= Self.enoughTiles
+            ? max(keyTokens, 1)
+            : max(Self.partKeys, tileCount(tileCount(keyTokens, Self.mostParts), Self.tileKeys) * Self.tileKeys)
+        let parts = max(tileCount(keyTokens, keysPerPart), 1)
+        // One result for each part of the keys, one after the other.
+        var results = AttentionResult(queryTokens: parts * queryTokens, heads: heads, valueDim: valueDim)
+        results.withRows { results in
+            queries.withMatrix { queries in
+                workers.run(
+                    tiles: parts * keyHeads.count * tiles,
+                    scratch: {
+                        TileMemory(
+                            rows: tileTokens * group,
+                            keys: Self.tileKeys,
+                            keyHead: keyHeads[0],
+                            valueDim: valueDim,
+                            scale: scale
+                        )
+                    },
+                    { index, memory in
+                        let (part, tile) = (index % parts, index / parts % tiles)
+                        let head = index / parts / tiles
+                        let tokens = tile * tileTokens..<min((tile + 1) * tileTokens, queryTokens)
+                        memory.load(queries, tokens: tokens, heads: head * group..<(head + 1) * group, of: heads)
+                        memory.attend(
+                            keyHeads[head],
+                            keys: part * keysPerPart..<min((part + 1) * keysPerPart, position + tokens.upperBound),
+                            firstVisible: position + tokens.lowerBound + 1
+                        )
+                        for token in tokens {
+                            for member in 0..<group {
+                                memory.softmax.finish(
+                                    row: (token - tokens.lowerBound) * group + member,
+                                    into: results,
+                                    at: (part * queryTokens + token) * heads + head * group + member
+                                )
+                            }
+                        }
+                    }
+                )
+            }
+        }
+        return results.merged(parts: parts)
+    }
+}
+
+/// One worker's memory for a tile of queries, and the loop over keys.
+private final class TileMemory {
+    let softmax: OnlineSoftmax
+
+    private let queries: MutableMatrixView  // [rows, headDim]
+    private let scores: MutableMatrixView  // [rows, keys]
+    private let keyTile: MutableMatrixView  // [keys, headDim], for keys stored in another format
+    private let valueTile: MutableMatrixView  // [keys, valueDim], likewise
+    private let visible: UnsafeMutablePointer<Int>  // [rows]
+    private let scratch: Scratch
+    private var rows = 0
+    private var group = 1
+    private let valueDim: Int
+
+    init(rows: Int, keys: Int, keyHead: KeyHead, valueDim: Int, scale: Float) {
+        let headDim = keyHead.keys.columns
+        let keyFloats = keyHead.keys.scratchFloats(rows: keys)
+        let valueFloats = keyHead.values?.scratchFloats(rows: keys) ?? 0
+        scratch = Scratch(
+            floats: rows * (headDim + keys) + keyFloats + valueFloats
+                + OnlineSoftmax.scratchFloats(rows: rows, valueDim: valueDim)
+        )
+        queries = scratch.matrix(rows: rows, columns: headDim)
+        scores = scratch.matrix(rows: rows, columns: keys)
+        keyTile = scratch.matrix(rows: keyFloats == 0 ? 0 : keys, columns: headDim)
+        valueTile = scratch.matrix(rows: valueFloats == 0 ? 0 : keys, columns: valueDim)
+        softmax = OnlineSoftmax(rows: rows, valueDim: valueDim, scale: scale, scratch: scratch)
+        visible = .allocate(capacity: rows)
+        self.valueDim = valueDim
+    }
+
+    deinit {
+        visible.deallocate()
+    }
+
+    /// Packs the query rows of a group of heads, token by token.
+    func load(_ source: MatrixView, tokens: Range<Int>, heads: Range<Int>, of allHeads: Int) {
+        group = heads.count
+        rows = tokens.count * group
+        for (index, token) in tokens.enumerated() {
+            let block = source.rows(token * allHeads + heads.lowerBound..<token * allHeads + heads.upperBound)
+            queries.rows(index * group..<(index + 1) * group).copy(from: block)
+        }
+        softmax.reset(rows: rows)
+    }
+
+    /// Goes through a range of keys; the first token sees keys below `firstVisible`, each next one more.
+    func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int) {
+        guard !range.isEmpty else { return }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: scores.columns) {
+            let tile = start..<min(start + scores.columns, range.upperBound)
+            let keys = head.keys.tile(tile, scratch: keyTile)
+            let values = head.values?.tile(tile, scratch: valueTile) ?? keys.columns(0..<valueDim)
+            let tileScores = MutableMatrixView(
+                base: scores.base,
+                rows: rows,
+                columns: tile.count,
+                stride: tile.count
+            )
+            BLAS.multiply(queries.rows(0..<rows).view, transposed: keys, into: tileScores)
+            let isWhole = tile.upperBound <= firstVisible
+            if !isWhole {
+                for row in 0..<rows {
+                    visible[row] = min(max(firstVisible + row / group - tile.lowerBound, 0), tile.count)
+                }
+            }
+            softmax.add(scores: tileScores, visible: isWhole ? nil : UnsafePointer(visible), hidesKeys: false, values: values)
+        }
+    }
+}

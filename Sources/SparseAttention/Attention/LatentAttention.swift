@@ -1,0 +1,268 @@
+/// Multi-head latent attention (MLA): keys and values of all heads are linear images of one narrow latent.
+///
+/// Two forms give the same result. *Expanded* forms each head's keys and values from the latents and runs
+/// ordinary multi-head attention. *Absorbed* moves the key projection into the query and the value projection
+/// behind the sum, so that all heads share the latent rows as keys and values: dearer for each pair of tokens,
+/// but nothing is expanded, and a selection can be gathered.
+///
+/// Source: DeepSeek-V2 report §2.1 and appendix C; V3.2-Exp `inference/model.py`, `MLA`.
+public struct LatentAttention: Sendable {
+    /// The sizes of one layer.
+    public struct Dimensions: Equatable, Sendable {
+        /// The number of query heads.
+        public let heads: Int
+        /// The width of the latent.
+        public let latentDim: Int
+        /// The width of the rotated part of queries and keys.
+        public let ropeDim: Int
+        /// The width of the unrotated part of queries and keys.
+        public let nopeDim: Int
+        /// The width of a head's values.
+        public let valueDim: Int
+
+        /// Sizes, all positive.
+        ///
+        /// - Throws: `SparseAttentionError.invalidSetting`.
+        public init(
+            heads: Int,
+            latentDim: Int,
+            ropeDim: Int,
+            nopeDim: Int,
+            valueDim: Int
+        ) throws(SparseAttentionError) {
+            for (name, value) in [
+                ("heads", heads), ("latentDim", latentDim), ("ropeDim", ropeDim), ("nopeDim", nopeDim),
+                ("valueDim", valueDim),
+            ] {
+                guard value >= 1 else {
+                    throw .invalidSetting(name: name, found: "\(value)", expected: "at least 1")
+                }
+            }
+            self.heads = heads
+            self.latentDim = latentDim
+            self.ropeDim = ropeDim
+            self.nopeDim = nopeDim
+            self.valueDim = valueDim
+        }
+
+        /// The width of a query: its unrotated part, then its rotated part.
+        public var queryDim: Int { nopeDim + ropeDim }
+        /// The width of a cached row: the latent, then the rope key.
+        public var rowDim: Int { latentDim + ropeDim }
+        /// The rows of the key-value projection that belong to one head.
+        public var projectionRows: Int { nopeDim + valueDim }
+    }
+
+    /// Which of the two equal computations to run.
+    public enum Form: String, Equatable, Sendable, CaseIterable {
+        /// All heads attend to the latent rows themselves.
+        case absorbed
+        /// Each head attends to keys and values formed from the latents.
+        case expanded
+    }
+
+    /// The sizes of the layer.
+    public let dimensions: Dimensions
+    /// What scores are multiplied by, positive.
+    public let scale: Float
+    /// The threads to use.
+    public let workers: Workers
+
+    /// Attention of the given sizes.
+    ///
+    /// - Throws: `SparseAttentionError.invalidSetting` for a scale that is not positive.
+    public init(dimensions: Dimensions, scale: Float, workers: Workers = .all) throws(SparseAttentionError) {
+        try requirePositive(scale)
+        self.dimensions = dimensions
+        self.scale = scale
+        self.workers = workers
+    }
+}
+
+// MARK: - Attending
+
+extension LatentAttention {
+    /// The projection from a latent to every head's key and value (`kv_b_proj`).
+    public struct KeyValueProjection: Sendable {
+        let weight: WeightMatrix
+
+        /// A projection from its weight.
+        ///
+        /// - Parameter weight: `[heads · (nopeDim + valueDim), latentDim]`; each head has its key rows first.
+        public init(_ weight: Tensor) {
+            self.weight = WeightMatrix(weight)
+        }
+
+        /// A projection whose weight stays where it is stored.
+        package init(_ weight: WeightMatrix) {
+            self.weight = weight
+        }
+    }
+
+    /// Attends causally to the cached tokens, or to those of a selection.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, nopeDim + ropeDim]`, the last part rotated.
+    ///   - latents: the sequence so far, the query tokens' own rows last.
+    ///   - projection: forms keys and values from latents.
+    ///   - selection: the tokens each query token may use; nil for all visible ones.
+    ///   - form: which computation to run; nil for the one with fewer operations.
+    /// - Returns: output `[queryTokens, heads, valueDim]` with its statistics.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    public func attend(
+        _ queries: Tensor,
+        to latents: borrowing LatentCache,
+        through projection: KeyValueProjection,
+        at selection: TokenSelection? = nil,
+        form: Form? = nil
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try validate(queries, latents: latents, projection: projection, selection: selection)
+        let position = latents.count - queries.shape[0]
+        let form =
+            form
+            ?? cheapestForm(queryTokens: queries.shape[0], keyTokens: latents.count, slots: selection?.slots)
+        return try latents.withRows { rows throws(SparseAttentionError) in
+            switch form {
+            case .absorbed:
+                let absorbed = absorb(queries, through: projection)
+                var result =
+                    if let selection {
+                        try TopKAttention(valueDim: dimensions.latentDim, workers: workers)
+                            .attend(absorbed, to: rows, at: selection, scale: scale)
+                    } else {
+                        DenseAttention(workers: workers).attend(
+                            absorbed,
+                            keyHeads: [KeyHead(keys: rows, values: nil)],
+                            valueDim: dimensions.latentDim,
+                            position: position,
+                            scale: scale
+                        )
+                    }
+                result.output = expandValues(result.output, through: projection)
+                return result
+            case .expanded:
+                return attendExpanded(queries, to: rows, through: projection, at: selection, position: position)
+            }
+        }
+    }
+
+    /// Moves the key projection into the queries: `absorbed = [q_nope · W_key | q_rope]`.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, nopeDim + ropeDim]`.
+    ///   - projection: forms keys and values from latents.
+    /// - Returns: `[queryTokens, heads, latentDim + ropeDim]`.
+    package func absorb(_ queries: Tensor, through projection: KeyValueProjection) -> Tensor {
+        let sizes = dimensions
+        let tokens = queries.shape[0]
+        var absorbed = Tensor(uninitialized: [tokens, sizes.heads, sizes.rowDim])
+        absorbed.withMutableMatrix { output in
+            queries.withMatrix { queries in
+                let output = output.reshaped(rows: tokens, columns: sizes.heads * sizes.rowDim)
+                let queries = queries.reshaped(rows: tokens, columns: sizes.heads * sizes.queryDim)
+                workers.run(
+                    tiles: sizes.heads,
+                    scratch: { ProjectionMemory(rows: sizes.nopeDim, columns: sizes.latentDim) },
+                    { head, memory in
+                        let start = head * sizes.projectionRows
+                        projection.weight.widen(start..<start + sizes.nopeDim, into: memory.weight)
+                        let query = queries.columns(head * sizes.queryDim..<(head + 1) * sizes.queryDim)
+                        let row = output.columns(head * sizes.rowDim..<(head + 1) * sizes.rowDim)
+                        BLAS.multiply(
+                            query.columns(0..<sizes.nopeDim),
+                            memory.weight.view,
+                            into: row.columns(0..<sizes.latentDim)
+                        )
+                        row.columns(sizes.latentDim..<sizes.rowDim)
+                            .copy(from: query.columns(sizes.nopeDim..<sizes.queryDim))
+                    }
+                )
+            }
+        }
+        return absorbed
+    }
+
+    /// Applies the value projection behind the weighted sum of latents.
+    ///
+    /// - Parameters:
+    ///   - sums: `[queryTokens, heads, latentDim]`.
+    ///   - projection: forms keys and values from latents.
+    /// - Returns: `[queryTokens, heads, valueDim]`.
+    package func expandValues(_ sums: Tensor, through projection: KeyValueProjection) -> Tensor {
+        let sizes = dimensions
+        let tokens = sums.shape[0]
+        var values = Tensor(uninitialized: [tokens, sizes.heads, sizes.valueDim])
+        values.withMutableMatrix { output in
+            sums.withMatrix { sums in
+                let output = output.reshaped(rows: tokens, columns: sizes.heads * sizes.valueDim)
+                let sums = sums.reshaped(rows: tokens, columns: sizes.heads * sizes.latentDim)
+                workers.run(tiles: sizes.heads) { head in
+                    let start = head * sizes.projectionRows + sizes.nopeDim
+                    projection.weight.rows(start..<start + sizes.valueDim).apply(
+                        to: sums.columns(head * sizes.latentDim..<(head + 1) * sizes.latentDim),
+                        into: output.columns(head * sizes.valueDim..<(head + 1) * sizes.valueDim),
+                        workers: .one
+                    )
+                }
+            }
+        }
+        return values
+    }
+
+    private func validate(
+        _ queries: Tensor,
+        latents: borrowing LatentCache,
+        projection: KeyValueProjection,
+        selection: TokenSelection?
+    ) throws(SparseAttentionError) {
+        let tokens = queries.shape.dimensions.first ?? 0
+        guard queries.shape == [tokens, dimensions.heads, dimensions.queryDim] else {
+            throw .shapeMismatch(
+                argument: "queries",
+                expected: [tokens, dimensions.heads, dimensions.queryDim],
+                found: queries.shape
+            )
+        }
+        guard latents.latentDim == dimensions.latentDim else {
+            throw .dimensionMismatch(
+                .latentDim,
+                argument: "latents",
+                expected: dimensions.latentDim,
+                found: latents.latentDim
+            )
+        }
+        guard latents.ropeDim == dimensions.ropeDim else {
+            throw .dimensionMismatch(.ropeDim, argument: "latents", expected: dimensions.ropeDim, found: latents.ropeDim)
+        }
+        let rows = dimensions.heads * dimensions.projectionRows
+        guard projection.weight.rows == rows, projection.weight.columns == dimensions.latentDim else {
+            throw .shapeMismatch(
+                argument: "projection",
+                expected: [rows, dimensions.latentDim],
+                found: [projection.weight.rows, projection.weight.columns]
+            )
+        }
+        guard tokens <= latents.count else {
+            throw .positionOutOfRange(position: tokens, allowed: 0..<latents.count + 1)
+        }
+        if let selection, selection.queryTokens != tokens {
+            throw .dimensionMismatch(
+                .queryTokens,
+                argument: "selection",
+                expected: tokens,
+                found: selection.queryTokens
+            )
+        }
+    }
+}
+
+/// One worker's memory for a head's part of a projection.
+private final class ProjectionMemory {
+    let weight: MutableMatrixView
+    private let scratch: Scratch
+
+    init(rows: Int, columns: Int) {
+        scratch = Scratch(floats: rows * columns)
+        weight = scratch.matrix(rows: rows, columns: columns)
+    }
+}

@@ -1,0 +1,174 @@
+/// Softmax attention over the tokens an indexer selected: the sparse core of DeepSeek Sparse Attention.
+///
+/// Every head of a query token attends to the same selected rows of a latent sequence. A row is the key; its
+/// first columns are the value. Cost grows with the size of the selection, not with the sequence.
+///
+/// Source: V3.2-Exp report §1 eq. (2); FlashMLA `tests/ref.py`, sparse prefill.
+public struct TopKAttention: Sendable {
+    /// The width of a value: the leading columns of a row.
+    public let valueDim: Int
+    /// The threads to use.
+    public let workers: Workers
+
+    /// Selected rows in one tile: gathered and widened once for all heads.
+    private static let tileKeys = 256
+    /// With fewer query tokens than this, each selection is split over the workers too.
+    private static let enoughTokens = 16
+    /// Slots of a selection in one part, when it is split.
+    private static let partSlots = 512
+
+    /// Attention whose values are the first `valueDim` columns of a row.
+    public init(valueDim: Int, workers: Workers = .all) {
+        self.valueDim = valueDim
+        self.workers = workers
+    }
+
+    /// Attends to the selected rows of a cache.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, latentDim + ropeDim]`, absorbed.
+    ///   - latents: the rows of the sequence.
+    ///   - selection: which rows each query token may use. A slot that is negative or beyond the last row counts
+    ///     as empty; a position that appears twice counts twice; the order of slots does not matter.
+    ///   - scale: what scores are multiplied by, positive.
+    /// - Returns: output, log-sum-exp and largest score; zeros and −infinity for a row without valid slots.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    /// - Complexity: `2 · queryTokens · slots · heads · (row + valueDim)` operations.
+    public func attend(
+        _ queries: Tensor,
+        to latents: borrowing LatentCache,
+        at selection: TokenSelection,
+        scale: Float
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try latents.withRows { rows throws(SparseAttentionError) in
+            try attend(queries, to: rows, at: selection, scale: scale)
+        }
+    }
+
+    /// Attends to the selected rows of a tensor.
+    ///
+    /// - Parameters: as for a cache, with `latents` of shape `[keyTokens, rowDim]`.
+    /// - Returns: output, log-sum-exp and largest score; zeros and −infinity for a row without valid slots.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    public func attend(
+        _ queries: Tensor,
+        to latents: Tensor,
+        at selection: TokenSelection,
+        scale: Float
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try latents.withRows { rows throws(SparseAttentionError) in
+            try attend(queries, to: rows, at: selection, scale: scale)
+        }
+    }
+
+    /// Attends to the selected rows.
+    package func attend(
+        _ queries: Tensor,
+        to latents: RowsView,
+        at selection: TokenSelection,
+        scale: Float
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try validate(queries, rowDim: latents.columns, selection: selection, scale: scale)
+        let (queryTokens, heads) = (queries.shape[0], queries.shape[1])
+        let slots = queryTokens < Self.enoughTokens ? Self.partSlots : max(selection.slots, 1)
+        let parts = max(tileCount(selection.slots, slots), 1)
+        var results = AttentionResult(queryTokens: parts * queryTokens, heads: heads, valueDim: valueDim)
+        results.withRows { results in
+            queries.withMatrix { queries in
+                workers.run(
+                    tiles: queryTokens * parts,
+                    scratch: {
+                        SelectionMemory(
+                            heads: heads,
+                            keys: min(Self.tileKeys, slots),
+                            rowDim: latents.columns,
+                            valueDim: valueDim,
+                            scale: scale
+                        )
+                    },
+                    { index, memory in
+                        let (token, part) = (index / parts, index % parts)
+                        let range = part * slots..<min((part + 1) * slots, selection.slots)
+                        let chosen = selection[token][rebased: range].filter { $0 >= 0 && $0 < latents.rows }
+                        memory.attend(queries.rows(token * heads..<(token + 1) * heads), to: latents, at: chosen)
+                        for head in 0..<heads {
+                            let row = (part * queryTokens + token) * heads + head
+                            memory.softmax.finish(row: head, into: results, at: row)
+                        }
+                    }
+                )
+            }
+        }
+        return results.merged(parts: parts)
+    }
+
+    func validate(
+        _ queries: Tensor,
+        rowDim: Int,
+        selection: TokenSelection,
+        scale: Float
+    ) throws(SparseAttentionError) {
+        guard queries.shape.rank == 3 else {
+            throw .dimensionMismatch(.rank, argument: "queries", expected: 3, found: queries.shape.rank)
+        }
+        guard queries.shape[2] == rowDim else {
+            throw .dimensionMismatch(.headDim, argument: "queries", expected: rowDim, found: queries.shape[2])
+        }
+        guard selection.queryTokens == queries.shape[0] else {
+            throw .dimensionMismatch(
+                .queryTokens,
+                argument: "selection",
+                expected: queries.shape[0],
+                found: selection.queryTokens
+            )
+        }
+        guard (1...max(rowDim, 1)).contains(valueDim), valueDim <= rowDim else {
+            throw .invalidSetting(name: "valueDim", found: "\(valueDim)", expected: "1 to the row's \(rowDim)")
+        }
+        try requirePositive(scale)
+    }
+}
+
+extension ArraySlice {
+    /// The elements whose distance from the first lies in a range.
+    fileprivate subscript(rebased range: Range<Int>) -> ArraySlice {
+        self[startIndex + range.lowerBound..<startIndex + range.upperBound]
+    }
+}
+
+/// One worker's memory for the heads of a query token, and the loop over its selected rows.
+private final class SelectionMemory {
+    let softmax: OnlineSoftmax
+
+    private let scores: MutableMatrixView  // [heads, keys]
+    private let gathered: MutableMatrixView  // [keys, rowDim]
+    private let valueDim: Int
+    private let scratch: Scratch
+
+    init(heads: Int, keys: Int, rowDim: Int, valueDim: Int, scale: Float) {
+        scratch = Scratch(
+            floats: heads * keys + keys * rowDim + OnlineSoftmax.scratchFloats(rows: heads, valueDim: valueDim)
+        )
+        scores = scratch.matrix(rows: heads, columns: keys)
+        gathered = scratch.matrix(rows: keys, columns: rowDim)
+        softmax = OnlineSoftmax(rows: heads, valueDim: valueDim, scale: scale, scratch: scratch)
+        self.valueDim = valueDim
+    }
+
+    func attend(_ queries: MatrixView, to latents: RowsView, at chosen: [Int32]) {
+        softmax.reset(rows: queries.rows)
+        for start in stride(from: 0, to: chosen.count, by: gathered.rows) {
+            let positions = chosen[start..<min(start + gathered.rows, chosen.count)]
+            let keys = gathered.rows(0..<positions.count)
+            latents.gather(positions, into: keys)
+            let tile = MutableMatrixView(
+                base: scores.base,
+                rows: queries.rows,
+                columns: positions.count,
+                stride: positions.count
+            )
+            BLAS.multiply(queries, transposed: keys.view, into: tile)
+            softmax.add(scores: tile, visible: nil, hidesKeys: false, values: keys.view.columns(0..<valueDim))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+/// The keys and values of latent attention: one row a token, shared by all heads.
+///
+/// A row is the normalised latent followed by the rotated rope key. Never copied; truncating and appending
+/// again is how a sequence goes back.
+public struct LatentCache: ~Copyable {
+    /// The width of the latent, in numbers.
+    public let latentDim: Int
+    /// The width of the rope key, in numbers.
+    public let ropeDim: Int
+
+    private var cache: RowCache
+
+    /// Reserves room for a number of tokens; memory is taken as they arrive.
+    ///
+    /// - Parameters:
+    ///   - capacity: the most tokens it will hold.
+    ///   - latentDim: at least 1.
+    ///   - ropeDim: at least 0.
+    ///   - format: how rows are stored.
+    /// - Throws: `invalidSetting` or `insufficientMemory`.
+    public init(
+        capacity: Int,
+        latentDim: Int,
+        ropeDim: Int,
+        format: StorageFormat = .float32
+    ) throws(SparseAttentionError) {
+        guard latentDim >= 1, ropeDim >= 0 else {
+            throw .invalidSetting(name: "row", found: "\(latentDim) + \(ropeDim)", expected: "at least 1 + 0 numbers")
+        }
+        cache = try RowCache(capacity: capacity, columns: latentDim + ropeDim, format: format)
+        self.latentDim = latentDim
+        self.ropeDim = ropeDim
+    }
+
+    /// The number of tokens held.
+    public var count: Int { cache.count }
+    /// The most tokens it can hold.
+    public var capacity: Int { cache.capacity }
+    /// How rows are stored.
+    public var format: StorageFormat { cache.format }
+    /// The bytes one token takes.
+    public var bytesPerToken: Int { cache.rowByteCount }
+
+    /// Appends tokens.
+    ///
+    /// - Parameters:
+    ///   - latents: `[tokens, latentDim]`, normalised.
+    ///   - ropeKeys: `[tokens, ropeDim]`, rotated.
+    /// - Throws: `shapeMismatch`, or `cacheFull` with the cache unchanged.
+    public mutating func append(latents: Tensor, ropeKeys: Tensor) throws(SparseAttentionError) {
+        let tokens = latents.shape.rows
+        guard latents.shape == [tokens, latentDim] else {
+            throw .shapeMismatch(argument: "latents", expected: [tokens, latentDim], found: latents.shape)
+        }
+        guard ropeKeys.shape == [tokens, ropeDim] else {
+            throw .shapeMismatch(argument: "ropeKeys", expected: [tokens, ropeDim], found: ropeKeys.shape)
+        }
+        try cache.append([latents, ropeKeys], rows: tokens)
+    }
+
+    /// Forgets every token from `length` on.
+    ///
+    /// - Throws: `positionOutOfRange` when fewer are held.
+    public mutating func truncate(to length: Int) throws(SparseAttentionError) {
+        try cache.truncate(to: length)
+    }
+
+    /// Lends the rows, `[count, latentDim + ropeDim]`.
+    package borrowing func withRows<Result, Failure: Error>(
+        _ body: (RowsView) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try cache.withRows(body)
+    }
+}

@@ -1,0 +1,193 @@
+import CKernels
+import Foundation
+
+/// The SIMD kernels of this processor, and the Swift face of the C table.
+///
+/// `DSA_KERNELS` in the environment forces a table by name (`scalar`, `avx2`, `avx512`, `neon`).
+package enum Kernels {
+    /// The environment variable that forces a table.
+    package static let environmentVariable = "DSA_KERNELS"
+
+    /// The names of the tables this processor runs, best first.
+    package static var supported: [String] {
+        tables.filter { $0.is_supported() }.map { String(cString: $0.name) }
+    }
+
+    /// The name of the table in use.
+    package static var name: String { String(cString: active.name) }
+
+    /// The table in use: the best one, or the one the environment forces.
+    private nonisolated(unsafe) static let active: dsa_kernels = {
+        // Sendable in fact: constant function pointers and a constant name.
+        do {
+            return try selectTable(named: ProcessInfo.processInfo.environment[environmentVariable])
+        } catch {
+            // A forced kernel path that silently fell back would make every comparison worthless.
+            preconditionFailure("\(environmentVariable): \(error)")
+        }
+    }()
+
+    /// Whether the environment names a table that runs here.
+    ///
+    /// - Throws: `SparseAttentionError.invalidSetting` with the names that would.
+    package static func validateEnvironment() throws(SparseAttentionError) {
+        _ = try selectTable(named: ProcessInfo.processInfo.environment[environmentVariable])
+    }
+
+    private static var tables: [dsa_kernels] {
+        var count = 0
+        let list = dsa_all_kernels(&count)
+        return (0..<count).compactMap { list?[$0]?.pointee }
+    }
+
+    private static func selectTable(named name: String?) throws(SparseAttentionError) -> dsa_kernels {
+        let usable = tables.filter { $0.is_supported() }
+        let chosen = name.map { name in usable.first { String(cString: $0.name) == name } } ?? usable.first
+        guard let chosen else {
+            throw .invalidSetting(
+                name: environmentVariable,
+                found: name ?? "",
+                expected: "one of \(supported.joined(separator: ", "))"
+            )
+        }
+        return chosen
+    }
+}
+
+// MARK: - Rows
+
+extension Kernels {
+    /// The sum of `x[i] * y[i]` in float32.
+    package static func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
+        active.dot_f32(count, x, y)
+    }
+
+    /// `y[i] += factor * x[i]`.
+    package static func add(
+        _ x: UnsafePointer<Float>,
+        times factor: Float,
+        to y: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.axpy_f32(count, factor, x, y)
+    }
+
+    /// `x[i] *= factor`.
+    package static func scale(_ x: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+        active.scale_f32(count, factor, x)
+    }
+
+    /// The largest of `count` numbers; -infinity for none, NaN if one is NaN.
+    package static func maximum(_ x: UnsafePointer<Float>, count: Int) -> Float {
+        active.max_f32(count, x)
+    }
+
+    /// Replaces `x[i]` by `exp(scale * x[i] - shift)` and returns the sum.
+    package static func exponentiate(
+        _ x: UnsafeMutablePointer<Float>,
+        scale: Float,
+        shift: Float,
+        count: Int
+    ) -> Float {
+        active.exp_sum(count, scale, shift, x, x)
+    }
+
+    /// `output[i] = silu(gate[i]) * up[i]`.
+    package static func gatedProduct(
+        gate: UnsafePointer<Float>,
+        up: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.silu_multiply(count, gate, up, output)
+    }
+}
+
+// MARK: - Matrices and number formats
+
+extension Kernels {
+    /// `output[r] = matrix[r] · vector`.
+    package static func multiply(
+        _ matrix: MatrixView,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        active.gemv_f32(matrix.rows, matrix.columns, matrix.stride, matrix.base, vector, output)
+    }
+
+    /// `output[r] = matrix[r] · vector` for rows of bfloat16 bits without gaps.
+    package static func multiply(
+        bfloat16 matrix: UnsafePointer<UInt16>,
+        rows: Int,
+        columns: Int,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        active.gemv_bf16(rows, columns, columns, matrix, vector, output)
+    }
+
+    /// `output[r] = matrix[r] · vector` for rows of binary16 bits without gaps.
+    package static func multiply(
+        float16 matrix: UnsafePointer<UInt16>,
+        rows: Int,
+        columns: Int,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        active.gemv_f16(rows, columns, columns, matrix, vector, output)
+    }
+
+    /// Widens bfloat16 bits, exactly.
+    package static func widen(
+        bfloat16 x: UnsafePointer<UInt16>,
+        into y: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.widen_bf16(count, x, y)
+    }
+
+    /// Widens binary16 bits, exactly.
+    package static func widen(
+        float16 x: UnsafePointer<UInt16>,
+        into y: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.widen_f16(count, x, y)
+    }
+
+    /// Widens E4M3 codes, exactly.
+    package static func widen(
+        float8 x: UnsafePointer<UInt8>,
+        into y: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.widen_e4m3(count, x, y)
+    }
+
+    /// Rounds to bfloat16, nearest, ties to even.
+    package static func round(
+        _ x: UnsafePointer<Float>,
+        toBFloat16 y: UnsafeMutablePointer<UInt16>,
+        count: Int
+    ) {
+        active.narrow_bf16(count, x, y)
+    }
+
+    /// Clamps to ±448 and rounds to E4M3, nearest, ties to even.
+    package static func round(
+        _ x: UnsafePointer<Float>,
+        toFloat8 y: UnsafeMutablePointer<UInt8>,
+        count: Int
+    ) {
+        active.narrow_e4m3(count, x, y)
+    }
+
+    /// `scores[t] = Σ_h weights[h] · relu(logits[h, t])`, h ascending.
+    package static func reluWeightedSum(
+        logits: MatrixView,
+        weights: UnsafePointer<Float>,
+        into scores: UnsafeMutablePointer<Float>
+    ) {
+        active.relu_weighted_sum(logits.rows, logits.columns, logits.stride, logits.base, weights, scores)
+    }
+}

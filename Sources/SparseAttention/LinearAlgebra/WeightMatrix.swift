@@ -1,0 +1,192 @@
+/// The weight of a linear layer, in the format its file stores.
+///
+/// The numbers stay where they are, usually in a memory-mapped file, and are widened to float32 tile by tile
+/// while they are used: a checkpoint never needs its float32 size in memory. Widening is exact.
+package struct WeightMatrix: @unchecked Sendable {
+    // Sendable: read-only memory that `owner` keeps alive.
+
+    /// How one element is stored.
+    package enum Format: Sendable {
+        case float32, bfloat16, float16
+
+        /// The size of one element in bytes.
+        package var byteCount: Int {
+            switch self {
+            case .float32: 4
+            case .bfloat16, .float16: 2
+            }
+        }
+    }
+
+    /// The number of outputs.
+    package let rows: Int
+    /// The number of inputs.
+    package let columns: Int
+    /// How the elements are stored.
+    package let format: Format
+
+    private let base: UnsafeRawPointer
+    private let owner: AnyObject
+
+    /// Refers to `rows · columns` elements at `base`, in row-major order.
+    ///
+    /// Elements that do not lie on a multiple of their size are copied once.
+    ///
+    /// - Parameter owner: keeps the memory alive.
+    package init(rows: Int, columns: Int, format: Format, base: UnsafeRawPointer, owner: AnyObject) {
+        self.rows = rows
+        self.columns = columns
+        self.format = format
+        if Int(bitPattern: base) % format.byteCount == 0 {
+            self.base = base
+            self.owner = owner
+        } else {
+            let byteCount = rows * columns * format.byteCount
+            let copy = AlignedBuffer(byteCount: byteCount, poisoned: false)
+            copy.base.copyMemory(from: base, byteCount: byteCount)
+            self.base = UnsafeRawPointer(copy.base)
+            self.owner = copy
+        }
+    }
+
+    /// Copies a float32 matrix.
+    package init(_ tensor: Tensor) {
+        let byteCount = tensor.count * MemoryLayout<Float>.stride
+        let copy = AlignedBuffer(byteCount: byteCount, poisoned: false)
+        tensor.withMatrix { copy.base.copyMemory(from: $0.base, byteCount: byteCount) }
+        self.init(
+            rows: tensor.shape.rows,
+            columns: tensor.shape.columns,
+            format: .float32,
+            base: UnsafeRawPointer(copy.base),
+            owner: copy
+        )
+    }
+
+    /// The bytes the elements take where they are stored.
+    package var byteCount: Int { rows * columns * format.byteCount }
+
+    /// Some of the rows, sharing memory.
+    package func rows(_ range: Range<Int>) -> WeightMatrix {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+        return WeightMatrix(
+            rows: range.count,
+            columns: columns,
+            format: format,
+            base: base + range.lowerBound * columns * format.byteCount,
+            owner: owner
+        )
+    }
+
+    /// Widens some rows to float32.
+    ///
+    /// - Parameter output: `[range.count, columns]`, without gaps between its rows.
+    package func widen(_ range: Range<Int>, into output: MutableMatrixView) {
+        precondition(output.rows == range.count && output.columns == columns && output.stride == columns)
+        let start = base + range.lowerBound * columns * format.byteCount
+        let count = range.count * columns
+        switch format {
+        case .float32:
+            output.base.update(from: start.assumingMemoryBound(to: Float.self), count: count)
+        case .bfloat16:
+            Kernels.widen(bfloat16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
+        case .float16:
+            Kernels.widen(float16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
+        }
+    }
+
+    /// The matrix in float32.
+    package func widened() -> Tensor {
+        var tensor = Tensor(uninitialized: [rows, columns])
+        tensor.withMutableMatrix { widen(0..<rows, into: $0) }
+        return tensor
+    }
+}
+
+// MARK: - Products
+
+extension WeightMatrix {
+    /// Floats of one widened tile: half of a second-level cache of 1 MiB.
+    private static let tileFloats = 1 << 17
+
+    /// Outputs computed as one tile of work for a single input row.
+    private static let vectorTileRows = 64
+
+    /// `output = inputs · weightᵀ`.
+    ///
+    /// Operations: `2 · n · rows · columns`; bytes: the stored weight once.
+    ///
+    /// - Parameters:
+    ///   - inputs: `[n, columns]`.
+    ///   - output: `[n, rows]`, overwritten.
+    ///   - workers: the threads to use.
+    package func apply(to inputs: MatrixView, into output: MutableMatrixView, workers: Workers) {
+        precondition(inputs.columns == columns && output.columns == rows && inputs.rows == output.rows)
+        guard inputs.rows > 1 else {
+            if inputs.rows == 1 {
+                workers.run(count: rows, tile: Self.vectorTileRows) { range in
+                    multiply(range, vector: inputs.base, into: output.base + range.lowerBound)
+                }
+            }
+            return
+        }
+        let tile = min(max(Self.tileFloats / max(columns, 1), 32), 512)
+        workers.run(
+            tiles: tileCount(rows, tile),
+            scratch: { TileScratch(rows: format == .float32 ? 0 : tile, columns: columns) },
+            { index, scratch in
+                let range = index * tile..<min((index + 1) * tile, rows)
+                let weights = view(of: range, scratch: scratch.tile)
+                BLAS.multiply(inputs, transposed: weights, into: output.columns(range))
+            }
+        )
+    }
+
+    /// `inputs · weightᵀ` as a new tensor `[n, rows]`.
+    package func apply(to inputs: Tensor, workers: Workers) -> Tensor {
+        var output = Tensor(uninitialized: [inputs.shape.rows, rows])
+        output.withMutableMatrix { output in
+            inputs.withMatrix { apply(to: $0, into: output, workers: workers) }
+        }
+        return output
+    }
+
+    private func view(of range: Range<Int>, scratch: MutableMatrixView) -> MatrixView {
+        guard format != .float32 else {
+            let start = base.assumingMemoryBound(to: Float.self) + range.lowerBound * columns
+            return MatrixView(base: start, rows: range.count, columns: columns, stride: columns)
+        }
+        let output = scratch.rows(0..<range.count)
+        widen(range, into: output)
+        return output.view
+    }
+
+    /// `output[r] = weight[r] · vector` for the rows of a range.
+    private func multiply(_ range: Range<Int>, vector: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>) {
+        let start = base + range.lowerBound * columns * format.byteCount
+        let rows = range.count
+        switch format {
+        case .float32:
+            let matrix = start.assumingMemoryBound(to: Float.self)
+            let view = MatrixView(base: matrix, rows: rows, columns: columns, stride: columns)
+            Kernels.multiply(view, vector: vector, into: output)
+        case .bfloat16:
+            let matrix = start.assumingMemoryBound(to: UInt16.self)
+            Kernels.multiply(bfloat16: matrix, rows: rows, columns: columns, vector: vector, into: output)
+        case .float16:
+            let matrix = start.assumingMemoryBound(to: UInt16.self)
+            Kernels.multiply(float16: matrix, rows: rows, columns: columns, vector: vector, into: output)
+        }
+    }
+}
+
+/// Room for one widened tile.
+private final class TileScratch {
+    let tile: MutableMatrixView
+    private let scratch: Scratch
+
+    init(rows: Int, columns: Int) {
+        scratch = Scratch(floats: rows * columns)
+        tile = scratch.matrix(rows: rows, columns: columns)
+    }
+}

@@ -1,0 +1,113 @@
+/// Borrowed rows in the format they are stored in, widened to float32 as they are used.
+package struct RowsView: @unchecked Sendable {
+    // Sendable: read-only, and lent by its owner for the duration of a call.
+
+    /// The number of rows.
+    package let rows: Int
+    /// The elements of one row.
+    package let columns: Int
+
+    private let format: StorageFormat
+    private let base: UnsafeRawPointer
+    private let stride: Int  // elements from one row to the next
+
+    /// Lends stored rows.
+    package init(base: UnsafeRawPointer, format: StorageFormat, rows: Int, columns: Int, stride: Int) {
+        self.base = base
+        self.format = format
+        self.rows = rows
+        self.columns = columns
+        self.stride = stride
+    }
+
+    /// Lends the rows of a matrix.
+    package init(_ matrix: MatrixView) {
+        self.init(
+            base: UnsafeRawPointer(matrix.base),
+            format: .float32,
+            rows: matrix.rows,
+            columns: matrix.columns,
+            stride: matrix.stride
+        )
+    }
+
+    /// Floats of working memory `tile` needs for `rows` rows.
+    package func scratchFloats(rows: Int) -> Int {
+        format == .float32 ? 0 : rows * columns
+    }
+
+    /// Some of the rows in float32: in place when they are stored so, else widened into `scratch`.
+    package func tile(_ range: Range<Int>, scratch: MutableMatrixView) -> MatrixView {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+        switch format {
+        case .float32:
+            let start = base.assumingMemoryBound(to: Float.self) + range.lowerBound * stride
+            return MatrixView(base: start, rows: range.count, columns: columns, stride: stride)
+        case .bfloat16:
+            let output = scratch.rows(0..<range.count)
+            for (row, source) in range.enumerated() {
+                widen(source, into: output[row])
+            }
+            return output.view
+        }
+    }
+
+    /// Copies the rows at `positions` in float32, one after the other.
+    ///
+    /// - Precondition: every position is a row.
+    package func gather(_ positions: ArraySlice<Int32>, into output: MutableMatrixView) {
+        precondition(output.rows >= positions.count && output.columns == columns)
+        for (row, position) in positions.enumerated() {
+            precondition(position >= 0 && position < rows)
+            widen(Int(position), into: output[row])
+        }
+    }
+
+    private func widen(_ row: Int, into output: UnsafeMutablePointer<Float>) {
+        switch format {
+        case .float32:
+            output.update(from: base.assumingMemoryBound(to: Float.self) + row * stride, count: columns)
+        case .bfloat16:
+            let source = base.assumingMemoryBound(to: UInt16.self) + row * stride
+            Kernels.widen(bfloat16: source, into: output, count: columns)
+        }
+    }
+}
+
+/// How a cache stores its numbers.
+public enum StorageFormat: String, Equatable, Sendable, CaseIterable {
+    /// Four bytes, exact.
+    case float32
+    /// Two bytes, rounded to nearest, ties to even.
+    case bfloat16
+
+    /// The size of one number in bytes.
+    public var byteCount: Int {
+        switch self {
+        case .float32: 4
+        case .bfloat16: 2
+        }
+    }
+}
+
+extension Tensor {
+    /// Lends the tensor's rows: the last dimension gives the columns, all others the rows.
+    package func withRows<Result, Failure: Error>(
+        _ body: (RowsView) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withMatrix { matrix throws(Failure) in try body(RowsView(matrix)) }
+    }
+}
+
+extension RowsView {
+    /// All rows in float32, copied.
+    package func widened() -> Tensor {
+        var tensor = Tensor(uninitialized: [rows, columns])
+        tensor.withMutableMatrix { output in
+            for row in 0..<rows {
+                widen(row, into: output[row])
+            }
+        }
+        return tensor
+    }
+}

@@ -1,0 +1,23 @@
+/// Working memory of one worker, carved into matrices once before a loop.
+package final class Scratch {
+    private let buffer: AlignedBuffer
+    private var used = 0
+
+    /// Reserves room for `floats` numbers, plus the padding of `matrices` matrices.
+    package init(floats: Int, matrices: Int = 8) {
+        let padding = matrices * AlignedBuffer.alignment
+        buffer = AlignedBuffer(
+            byteCount: floats * MemoryLayout<Float>.stride + padding,
+            poisoned: AlignedBuffer.poisonsFreshMemory
+        )
+    }
+
+    /// Takes the next matrix; it lives as long as this object.
+    package func matrix(rows: Int, columns: Int) -> MutableMatrixView {
+        let byteCount = rows * columns * MemoryLayout<Float>.stride
+        precondition(used + byteCount <= buffer.byteCount, "scratch is too small")
+        let base = (buffer.base + used).bindMemory(to: Float.self, capacity: max(rows * columns, 1))
+        used += (byteCount + AlignedBuffer.alignment - 1) & ~(AlignedBuffer.alignment - 1)
+        return MutableMatrixView(base: base, rows: rows, columns: columns, stride: columns)
+    }
+}

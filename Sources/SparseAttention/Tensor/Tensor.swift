@@ -1,0 +1,185 @@
+/// A dense row-major array of `Float`.
+///
+/// A value type: copies share memory until one is written. A slice along the first dimension shares
+/// memory as well, so prefixes of a sequence cost nothing.
+public struct Tensor: Sendable {
+    /// The sizes of the dimensions, outermost first.
+    public let shape: Shape
+
+    private var buffer: AlignedBuffer
+    private var offset: Int  // elements before the first one of this tensor
+
+    /// A tensor filled with one number.
+    public init(repeating value: Float = 0, shape: Shape) {
+        self.init(uninitialized: shape)
+        mutableBase.update(repeating: value, count: shape.count)
+    }
+
+    /// A tensor of the given elements in row-major order.
+    ///
+    /// - Throws: `SparseAttentionError.shapeMismatch` when their number is not that of the shape.
+    public init(_ elements: [Float], shape: Shape) throws(SparseAttentionError) {
+        guard elements.count == shape.count else {
+            throw .shapeMismatch(argument: "elements", expected: shape, found: [elements.count])
+        }
+        self.init(uninitialized: shape)
+        let base = mutableBase
+        elements.withUnsafeBufferPointer { source in
+            if let start = source.baseAddress {
+                base.update(from: start, count: source.count)
+            }
+        }
+    }
+
+    /// A tensor whose elements are still to be written; NaN in debug builds.
+    package init(uninitialized shape: Shape) {
+        self.shape = shape
+        buffer = AlignedBuffer(
+            byteCount: shape.count * MemoryLayout<Float>.stride,
+            poisoned: AlignedBuffer.poisonsFreshMemory
+        )
+        offset = 0
+    }
+
+    private init(shape: Shape, buffer: AlignedBuffer, offset: Int) {
+        self.shape = shape
+        self.buffer = buffer
+        self.offset = offset
+    }
+}
+
+// MARK: - Shape
+
+extension Tensor {
+    /// The number of elements.
+    public var count: Int { shape.count }
+
+    /// The same elements under another shape, sharing memory.
+    ///
+    /// - Throws: `SparseAttentionError.shapeMismatch` when the numbers of elements differ.
+    public func reshaped(_ shape: Shape) throws(SparseAttentionError) -> Tensor {
+        guard shape.count == count else {
+            throw .shapeMismatch(argument: "tensor", expected: shape, found: self.shape)
+        }
+        return Tensor(shape: shape, buffer: buffer, offset: offset)
+    }
+
+    /// The entries `range` of the first dimension, sharing memory.
+    ///
+    /// - Throws: `SparseAttentionError.positionOutOfRange` when the range leaves the dimension.
+    public func slice(_ range: Range<Int>) throws(SparseAttentionError) -> Tensor {
+        let length = shape.rank == 0 ? 0 : shape[0]
+        guard range.lowerBound >= 0, range.upperBound <= length else {
+            throw .positionOutOfRange(position: range.upperBound, allowed: 0..<length + 1)
+        }
+        let inner = Shape(trusted: Array(shape.dimensions.dropFirst()))
+        return Tensor(
+            shape: Shape(trusted: [range.count] + inner.dimensions),
+            buffer: buffer,
+            offset: offset + range.lowerBound * inner.count
+        )
+    }
+}
+
+// MARK: - Elements
+
+extension Tensor {
+    /// The element at a row-major index.
+    ///
+    /// - Precondition: `0 <= index < count`.
+    public subscript(_ index: Int) -> Float {
+        get {
+            precondition(index >= 0 && index < count, "index \(index) outside 0 ..< \(count)")
+            return base[index]
+        }
+        set {
+            precondition(index >= 0 && index < count, "index \(index) outside 0 ..< \(count)")
+            mutableBase[index] = newValue
+        }
+    }
+
+    /// All elements in row-major order, copied.
+    public var elements: [Float] {
+        Array(UnsafeBufferPointer(start: base, count: count))
+    }
+
+    /// Reads the elements in place, in row-major order.
+    public func withElements<Result, Failure: Error>(
+        _ body: (Span<Float>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeBufferPointer(start: base, count: count).span)
+    }
+
+    /// Writes the elements in place, in row-major order.
+    public mutating func withMutableElements<Result, Failure: Error>(
+        _ body: (inout MutableSpan<Float>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var span = UnsafeMutableBufferPointer(start: mutableBase, count: count).mutableSpan
+        return try body(&span)
+    }
+
+    /// The index of the first NaN or infinity, if there is one.
+    package var firstNonFinite: Int? {
+        withElements { elements in
+            for index in elements.indices where !elements[index].isFinite {
+                return index
+            }
+            return nil
+        }
+    }
+
+    private var base: UnsafePointer<Float> {
+        UnsafePointer(buffer.base.assumingMemoryBound(to: Float.self) + offset)
+    }
+
+    private var mutableBase: UnsafeMutablePointer<Float> {
+        mutating get {
+            if !isKnownUniquelyReferenced(&buffer) {
+                let copy = AlignedBuffer(byteCount: count * MemoryLayout<Float>.stride, poisoned: false)
+                copy.base.copyMemory(from: base, byteCount: count * MemoryLayout<Float>.stride)
+                buffer = copy
+                offset = 0
+            }
+            return buffer.base.assumingMemoryBound(to: Float.self) + offset
+        }
+    }
+}
+
+// MARK: - Matrices
+
+extension Tensor {
+    /// Lends the tensor as a matrix: the last dimension gives the columns, all others the rows.
+    package func withMatrix<Result, Failure: Error>(
+        _ body: (MatrixView) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(MatrixView(base: base, rows: shape.rows, columns: shape.columns, stride: shape.columns))
+    }
+
+    /// Lends the tensor as a matrix to write into.
+    package mutating func withMutableMatrix<Result, Failure: Error>(
+        _ body: (MutableMatrixView) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let base = mutableBase
+        return try body(
+            MutableMatrixView(base: base, rows: shape.rows, columns: shape.columns, stride: shape.columns)
+        )
+    }
+}
+
+extension Tensor: Equatable {
+    /// Same shape and equal elements; NaN equals nothing.
+    public static func == (left: Tensor, right: Tensor) -> Bool {
+        left.shape == right.shape
+            && left.withElements { a in
+                right.withElements { b in a.indices.allSatisfy { a[$0] == b[$0] } }
+            }
+    }
+
+    /// Same shape and the same bits in every element, so that NaN and the sign of zero count.
+    package func isBitwiseEqual(to other: Tensor) -> Bool {
+        shape == other.shape
+            && withElements { a in
+                other.withElements { b in a.indices.allSatisfy { a[$0].bitPattern == b[$0].bitPattern } }
+            }
+    }
+}
