@@ -183,3 +183,49 @@ extension Tensor: Equatable {
             }
     }
 }
+
+// MARK: - Rows
+
+extension Tensor {
+    /// Some columns of every row, copied: `[rows, range.count]`.
+    ///
+    /// - Precondition: the range lies inside the last dimension.
+    package func columns(_ range: Range<Int>) -> Tensor {
+        var part = Tensor(uninitialized: [shape.rows, range.count])
+        part.withMutableMatrix { part in
+            withMatrix { part.copy(from: $0.columns(range)) }
+        }
+        return part
+    }
+
+    /// The rows at the given indices, copied: `[indices, columns]`.
+    ///
+    /// - Precondition: every index is a row.
+    package func gathered(_ indices: [Int]) -> Tensor {
+        var rows = Tensor(uninitialized: [indices.count, shape.columns])
+        rows.withMutableMatrix { rows in
+            withMatrix { source in
+                for (row, index) in indices.enumerated() {
+                    rows.rows(row..<row + 1).copy(from: source.rows(index..<index + 1))
+                }
+            }
+        }
+        return rows
+    }
+
+    /// Adds a tensor of the same shape, element by element.
+    package mutating func add(_ other: Tensor) {
+        precondition(other.shape == shape, "\(other.shape) is not \(shape)")
+        withMutableMatrix { sum in
+            other.withMatrix { Kernels.add($0.base, times: 1, to: sum.base, count: sum.rows * sum.columns) }
+        }
+    }
+
+    /// Adds one row of another tensor, times a factor, to a row of this one.
+    package mutating func add(_ other: Tensor, row: Int, times factor: Float, toRow target: Int) {
+        precondition(other.shape.columns == shape.columns)
+        withMutableMatrix { sum in
+            other.withMatrix { Kernels.add($0[row], times: factor, to: sum[target], count: sum.columns) }
+        }
+    }
+}

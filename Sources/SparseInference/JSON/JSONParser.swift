@@ -2,11 +2,13 @@
 struct JSONParser {
     private let bytes: [UInt8]
     private let maximumDepth: Int
+    private let dialect: JSONDialect
     private var offset = 0
 
-    init(bytes: [UInt8], maximumDepth: Int) {
+    init(bytes: [UInt8], maximumDepth: Int, dialect: JSONDialect) {
         self.bytes = bytes
         self.maximumDepth = maximumDepth
+        self.dialect = dialect
     }
 
     /// The only value of the text.
@@ -42,6 +44,12 @@ extension JSONParser {
         case UInt8(ascii: "n"):
             try expect("null")
             return .null
+        case UInt8(ascii: "N") where dialect == .nonFiniteNumbers:
+            try expect("NaN")
+            return .number("NaN")
+        case UInt8(ascii: "I") where dialect == .nonFiniteNumbers:
+            try expect("Infinity")
+            return .number("Infinity")
         case let byte:
             throw .unexpectedByte(byte, offset: offset)
         }
@@ -99,6 +107,10 @@ extension JSONParser {
     private mutating func parseNumber() throws(JSONFault) -> String {
         let start = offset
         if bytes[offset] == UInt8(ascii: "-") { offset += 1 }
+        if dialect == .nonFiniteNumbers && offset < bytes.count && bytes[offset] == UInt8(ascii: "I") {
+            try expect("Infinity")
+            return "-Infinity"
+        }
         let integer = skipDigits()
         guard integer > 0 else { throw .malformedNumber(offset: start) }
         if integer > 1 && bytes[offset - integer] == UInt8(ascii: "0") {

@@ -14,6 +14,14 @@ package enum JSONValue: Sendable {
     case object(JSONObject)
 }
 
+/// Which texts are read as JSON.
+package enum JSONDialect: Sendable {
+    /// RFC 8259 to the letter.
+    case strict
+    /// The same with the numbers `NaN`, `Infinity` and `-Infinity`, as Python's `json` writes them.
+    case nonFiniteNumbers
+}
+
 extension JSONValue {
     /// Reads one JSON text strictly, as RFC 8259 defines it.
     ///
@@ -23,9 +31,14 @@ extension JSONValue {
     /// - Parameters:
     ///   - bytes: the whole text.
     ///   - maximumDepth: how many arrays and objects may stand inside one another.
+    ///   - dialect: whether numbers that are not finite may be written.
     /// - Throws: the first `JSONFault` met.
-    package init(parsing bytes: [UInt8], maximumDepth: Int = 128) throws(JSONFault) {
-        var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+    package init(
+        parsing bytes: [UInt8],
+        maximumDepth: Int = 128,
+        dialect: JSONDialect = .strict
+    ) throws(JSONFault) {
+        var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, dialect: dialect)
         self = try parser.parseText()
     }
 }

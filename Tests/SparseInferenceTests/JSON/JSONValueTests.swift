@@ -86,6 +86,18 @@ final class JSONValueTests: XCTestCase {
         }
     }
 
+    func testReadsNonFiniteNumbersWhenAsked() throws {
+        let text = Array("[NaN, Infinity, -Infinity, -1]".utf8)
+        let value = try JSONValue(parsing: text, dialect: .nonFiniteNumbers)
+        let numbers = ["NaN", "Infinity", "-Infinity", "-1"].map { JSONValue.number($0) }
+        XCTAssertEqual(value, .array(numbers))
+        XCTAssertEqual(numbers.map(\.double), [nil, nil, nil, -1])
+        XCTAssertThrowsError(try JSONValue(parsing: text))
+        for text in ["Nan", "Inf", "-I", "-NaN", "+Infinity", "nan"] {
+            XCTAssertThrowsError(try JSONValue(parsing: Array(text.utf8), dialect: .nonFiniteNumbers), text)
+        }
+    }
+
     func testConveniencesAnswerOnlyForTheirKind() throws {
         let texts = ["null", "true", "1", "\"\"", "[]", "{}"]
         let values = try texts.map(parse)

@@ -1,0 +1,31 @@
+/// What a caller can get wrong when asking a model for text.
+public enum RequestFault: Error, Equatable, Sendable {
+    /// A prompt without tokens.
+    case emptyPrompt
+    /// A token id outside the model's vocabulary.
+    case unknownToken(Int, vocabularySize: Int)
+    /// More tokens than the sequence, or the model, can hold.
+    case contextTooLong(tokens: Int, limit: Int)
+    /// An option outside the range in which it is defined.
+    case invalidOption(String, found: String, expected: String)
+    /// The model produced a NaN or an infinity; its weights are broken.
+    case nonFiniteLogits(position: Int)
+}
+
+extension RequestFault: CustomStringConvertible {
+    /// The fault in words.
+    public var description: String {
+        switch self {
+        case .emptyPrompt:
+            "the prompt has no tokens, expected at least one"
+        case .unknownToken(let token, let size):
+            "token \(token) is not in the vocabulary of \(size) tokens"
+        case .contextTooLong(let tokens, let limit):
+            "\(tokens) tokens are asked for, expected 1 to \(limit)"
+        case .invalidOption(let name, let found, let expected):
+            "\(name) is \(found), expected \(expected)"
+        case .nonFiniteLogits(let position):
+            "the logits after position \(position) hold a NaN or an infinity; the weights are damaged"
+        }
+    }
+}

@@ -1,0 +1,199 @@
+import SparseAttention
+
+/// Latent attention of one layer, over all tokens or over those its indexer selects.
+///
+/// Source: V3.2-Exp `inference/model.py`, `MLA`.
+struct AttentionLayer: Sendable {
+    private let dimensions: LatentAttention.Dimensions
+    private let attention: LatentAttention
+    private let query: QueryPath
+    private let latentProjection: Linear  // kv_a_proj_with_mqa: [latentDim + ropeDim, hiddenDim]
+    private let latentNorm: RMSNorm
+    private let keyValueProjection: LatentAttention.KeyValueProjection  // kv_b_proj
+    private let outputProjection: Linear  // o_proj: [hiddenDim, heads · valueDim]
+    private let rope: RotaryEmbedding
+    private let indexer: IndexerLayer?
+    private let sharesSelection: Bool
+
+    /// How queries come from the hidden state.
+    private enum QueryPath: Sendable {
+        /// Through a normalised latent, from which index queries come too.
+        case latent(down: Linear, norm: RMSNorm, up: Linear)
+        /// In one projection.
+        case direct(Linear)
+    }
+
+    init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding) throws {
+        let prefix = "model.layers.\(layer).self_attn."
+        let epsilon = ModelConfiguration.latentNormEpsilon
+        dimensions = try LatentAttention.Dimensions(
+            heads: configuration.heads,
+            latentDim: configuration.latentDim,
+            ropeDim: configuration.ropeDim,
+            nopeDim: configuration.nopeDim,
+            valueDim: configuration.valueDim
+        )
+        attention = try LatentAttention(
+            dimensions: dimensions,
+            scale: configuration.softmaxScale,
+            workers: loader.workers
+        )
+        let queryOutputs = dimensions.heads * dimensions.queryDim
+        if let queryLatentDim = configuration.queryLatentDim {
+            query = .latent(
+                down: try loader.linear(prefix + "q_a_proj", outputs: queryLatentDim, inputs: configuration.hiddenDim),
+                norm: try loader.norm(prefix + "q_a_layernorm", count: queryLatentDim, epsilon: epsilon),
+                up: try loader.linear(prefix + "q_b_proj", outputs: queryOutputs, inputs: queryLatentDim)
+            )
+        } else {
+            query = .direct(
+                try loader.linear(prefix + "q_proj", outputs: queryOutputs, inputs: configuration.hiddenDim)
+            )
+        }
+        latentProjection = try loader.linear(
+            prefix + "kv_a_proj_with_mqa",
+            outputs: dimensions.rowDim,
+            inputs: configuration.hiddenDim
+        )
+        latentNorm = try loader.norm(prefix + "kv_a_layernorm", count: dimensions.latentDim, epsilon: epsilon)
+        keyValueProjection = LatentAttention.KeyValueProjection(
+            try loader.matrix(
+                prefix + "kv_b_proj",
+                outputs: dimensions.heads * dimensions.projectionRows,
+                inputs: dimensions.latentDim
+            )
+        )
+        outputProjection = try loader.linear(
+            prefix + "o_proj",
+            outputs: configuration.hiddenDim,
+            inputs: dimensions.heads * dimensions.valueDim
+        )
+        self.rope = rope
+        sharesSelection = configuration.indexer?.sharing(layer: layer) == .shared
+        if let indexer = configuration.indexer, let queryLatentDim = configuration.queryLatentDim, !sharesSelection {
+            self.indexer = try IndexerLayer(
+                indexer,
+                of: configuration,
+                queryLatentDim: queryLatentDim,
+                prefix: prefix + "indexer.",
+                loader: loader,
+                rope: rope
+            )
+        } else {
+            indexer = nil
+        }
+    }
+
+    /// Attends with new tokens, which it first appends to the cache.
+    ///
+    /// - Parameters:
+    ///   - hidden: `[tokens, hiddenDim]`, normalised.
+    ///   - cache: what the layer remembers.
+    ///   - rotation: cosine and sine of the tokens' positions.
+    ///   - options: how to compute.
+    ///   - selection: the previous layer's selection on entry, this layer's on return; nil for all tokens.
+    ///   - watch: called with each stage.
+    /// - Returns: `[tokens, hiddenDim]`.
+    func callAsFunction(
+        _ hidden: Tensor,
+        cache: LayerCache,
+        rotation: RotaryEmbedding.Rotation,
+        options: ForwardOptions,
+        selection: inout TokenSelection?,
+        watch: (Stage, StageProbe.Value) -> Void
+    ) throws -> Tensor {
+        let tokens = hidden.shape[0]
+        let (queries, queryLatent) = try makeQueries(hidden, rotation: rotation)
+        if let queryLatent { watch(.queryLatent, .tensor(queryLatent)) }
+        try appendLatents(hidden, to: cache, rotation: rotation, watch: watch)
+        selection = try select(
+            hidden,
+            queryLatent: queryLatent,
+            cache: cache,
+            rotation: rotation,
+            mode: options.attention,
+            previous: selection,
+            watch: watch
+        )
+        let result = try attention.attend(
+            queries,
+            to: cache.latents,
+            through: keyValueProjection,
+            at: selection,
+            form: options.form
+        )
+        watch(.attentionOutput, .tensor(result.output))
+        watch(.logSumExp, .tensor(result.logSumExp))
+        return outputProjection(try result.output.reshaped([tokens, dimensions.heads * dimensions.valueDim]))
+    }
+
+    private func makeQueries(
+        _ hidden: Tensor,
+        rotation: RotaryEmbedding.Rotation
+    ) throws -> (queries: Tensor, latent: Tensor?) {
+        let latent: Tensor?
+        let flat: Tensor
+        switch query {
+        case .latent(let down, let norm, let up):
+            let normalised = try norm(down(hidden))
+            latent = normalised
+            flat = up(normalised)
+        case .direct(let projection):
+            latent = nil
+            flat = projection(hidden)
+        }
+        var queries = try flat.reshaped([hidden.shape[0], dimensions.heads, dimensions.queryDim])
+        try rope.rotate(&queries, at: dimensions.nopeDim, by: rotation, layout: .interleaved)
+        return (queries, latent)
+    }
+
+    private func appendLatents(
+        _ hidden: Tensor,
+        to cache: LayerCache,
+        rotation: RotaryEmbedding.Rotation,
+        watch: (Stage, StageProbe.Value) -> Void
+    ) throws {
+        let rows = latentProjection(hidden)
+        let latents = try latentNorm(rows.columns(0..<dimensions.latentDim))
+        var ropeKeys = rows.columns(dimensions.latentDim..<dimensions.rowDim)
+        try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
+        watch(.latents, .tensor(latents))
+        try cache.latents.append(latents: latents, ropeKeys: ropeKeys)
+    }
+
+    /// The tokens each new token may use; nil when that is every visible one.
+    ///
+    /// Index keys are kept in dense mode too, so that a sequence can change its mode.
+    private func select(
+        _ hidden: Tensor,
+        queryLatent: Tensor?,
+        cache: LayerCache,
+        rotation: RotaryEmbedding.Rotation,
+        mode: AttentionMode,
+        previous: TokenSelection?,
+        watch: (Stage, StageProbe.Value) -> Void
+    ) throws -> TokenSelection? {
+        guard let indexer, let queryLatent else {
+            return sharesSelection && mode == .sparse ? previous : nil
+        }
+        let keys = try indexer.keys(hidden, rotation: rotation)
+        watch(.indexKeys, .tensor(keys))
+        try cache.indexKeys.append(keys)
+        guard mode == .sparse else { return nil }
+        let tokens = hidden.shape[0]
+        let position = cache.latents.count - tokens
+        guard cache.latents.count > indexer.topK else {
+            watch(.selection, .selection(.everything(queryTokens: tokens, position: position)))
+            return nil
+        }
+        let selection = try indexer.select(
+            hidden,
+            queryLatent: queryLatent,
+            keys: cache.indexKeys,
+            rotation: rotation,
+            watch: watch
+        )
+        watch(.selection, .selection(selection))
+        return selection
+    }
+}

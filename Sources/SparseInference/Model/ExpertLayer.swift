@@ -1,0 +1,72 @@
+import SparseAttention
+
+/// A mixture of experts: each token passes through the few its router chose, and through the shared ones.
+///
+/// Source: DeepSeek-V3 `inference/model.py`, `MoE`.
+struct ExpertLayer: Sendable {
+    private let router: Router
+    private let experts: [FeedForward]
+    private let shared: FeedForward?
+
+    init(configuration: ModelConfiguration, prefix: String, loader: WeightLoader) throws {
+        let (hiddenDim, expertDim) = (configuration.hiddenDim, configuration.expertFeedForwardDim)
+        router = Router(
+            rule: Router.Rule(
+                expertsPerToken: configuration.expertsPerToken,
+                groups: configuration.expertGroups,
+                keptGroups: configuration.keptGroups,
+                normalizes: configuration.normalizesExpertWeights,
+                scale: Float(configuration.routedScale)
+            ),
+            weight: try loader.matrix(prefix + "gate", outputs: configuration.routedExperts, inputs: hiddenDim),
+            bias: try loader.vector(
+                prefix + "gate.e_score_correction_bias",
+                count: configuration.routedExperts
+            ).elements,
+            workers: loader.workers
+        )
+        experts = try (0..<configuration.routedExperts).map { expert in
+            try FeedForward(
+                prefix: prefix + "experts.\(expert).",
+                hiddenDim: hiddenDim,
+                feedForwardDim: expertDim,
+                loader: loader
+            )
+        }
+        shared =
+            configuration.sharedExperts == 0
+            ? nil
+            : try FeedForward(
+                prefix: prefix + "shared_experts.",
+                hiddenDim: hiddenDim,
+                feedForwardDim: expertDim * configuration.sharedExperts,
+                loader: loader
+            )
+    }
+
+    /// - Parameters:
+    ///   - rows: `[tokens, hiddenDim]`.
+    ///   - watch: called with each stage.
+    /// - Returns: `[tokens, hiddenDim]`: the weighted sum over experts, ascending, plus the shared experts.
+    func callAsFunction(_ rows: Tensor, watch: (Stage, StageProbe.Value) -> Void) throws -> Tensor {
+        let choices = router(rows)
+        watch(.experts, .choices(choices.map { $0.map(\.expert) }))
+        var members = [[(row: Int, weight: Float)]](repeating: [], count: experts.count)
+        for (row, choice) in choices.enumerated() {
+            for (expert, weight) in choice {
+                members[expert].append((row, weight))
+            }
+        }
+        var output = Tensor(repeating: 0, shape: rows.shape)
+        for (expert, members) in zip(experts, members) where !members.isEmpty {
+            let part = try expert(rows.gathered(members.map(\.row)))
+            for (index, member) in members.enumerated() {
+                output.add(part, row: index, times: member.weight, toRow: member.row)
+            }
+        }
+        if let shared {
+            output.add(try shared(rows))
+        }
+        return output
+    }
+}

@@ -1,0 +1,20 @@
+import SparseAttention
+
+/// A gated feed-forward layer: `down(silu(gate(x)) · up(x))`.
+struct FeedForward: Sendable {
+    private let gate: Linear  // [feedForwardDim, hiddenDim]
+    private let up: Linear  // [feedForwardDim, hiddenDim]
+    private let down: Linear  // [hiddenDim, feedForwardDim]
+
+    init(prefix: String, hiddenDim: Int, feedForwardDim: Int, loader: WeightLoader) throws {
+        gate = try loader.linear(prefix + "gate_proj", outputs: feedForwardDim, inputs: hiddenDim)
+        up = try loader.linear(prefix + "up_proj", outputs: feedForwardDim, inputs: hiddenDim)
+        down = try loader.linear(prefix + "down_proj", outputs: hiddenDim, inputs: feedForwardDim)
+    }
+
+    /// - Parameter rows: `[tokens, hiddenDim]`.
+    /// - Returns: `[tokens, hiddenDim]`.
+    func callAsFunction(_ rows: Tensor) throws -> Tensor {
+        down(try SwiGLU.apply(gate: gate(rows), up: up(rows)))
+    }
+}

@@ -1,0 +1,120 @@
+public import Foundation
+public import SparseAttention
+
+/// A transformer with latent attention, ready to run: configuration, weights and tokenizer of one checkpoint.
+///
+/// Weights stay in the memory-mapped file and are widened while they are used, so a model takes little more
+/// memory than its caches. A value of this type is immutable and may be shared between tasks.
+public struct LanguageModel: Sendable {
+    /// The numerics a model is run with.
+    public enum Precision: String, Equatable, Sendable, CaseIterable {
+        /// Weights widened to float32, float32 arithmetic: equals Hugging Face in float32.
+        case float32
+    }
+
+    /// What `config.json` says.
+    public let configuration: ModelConfiguration
+    /// The numerics in use.
+    public let precision: Precision
+    /// The threads in use.
+    public let workers: Workers
+
+    let checkpoint: Checkpoint
+    private let embedding: WeightMatrix  // [vocabularySize, hiddenDim]
+    private let layers: [TransformerLayer]
+    private let finalNorm: RMSNorm
+    private let head: WeightMatrix  // [vocabularySize, hiddenDim]
+    private let rope: RotaryEmbedding
+
+    /// Opens a checkpoint in Hugging Face layout.
+    ///
+    /// Every weight is checked for presence, shape and type before the initialiser returns. Tensors the model does
+    /// not use, such as those of a multi-token-prediction layer, are left alone.
+    ///
+    /// - Parameters:
+    ///   - folder: holds `config.json` and `model.safetensors`, or shards with their index.
+    ///   - precision: the numerics to run with.
+    ///   - workers: the threads to use.
+    /// - Throws: `SparseInferenceError`, naming the file and the field or tensor.
+    public init(contentsOf folder: URL, precision: Precision = .float32, workers: Workers = .all) throws {
+        let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
+        let checkpoint = try Checkpoint(contentsOf: folder)
+        let loader = WeightLoader(checkpoint: checkpoint, workers: workers)
+        let (vocabulary, hiddenDim) = (configuration.vocabularySize, configuration.hiddenDim)
+        let rope = try RotaryEmbedding(
+            dim: configuration.ropeDim,
+            theta: configuration.rope.theta,
+            yarn: configuration.rope.yarn
+        )
+        embedding = try loader.matrix("model.embed_tokens", outputs: vocabulary, inputs: hiddenDim)
+        layers = try (0..<configuration.layers).map { layer in
+            try TransformerLayer(configuration: configuration, layer: layer, loader: loader, rope: rope)
+        }
+        finalNorm = try loader.norm("model.norm", count: hiddenDim, epsilon: configuration.normEpsilon)
+        head =
+            configuration.tiesEmbeddings
+            ? embedding : try loader.matrix("lm_head", outputs: vocabulary, inputs: hiddenDim)
+        self.configuration = configuration
+        self.checkpoint = checkpoint
+        self.precision = precision
+        self.workers = workers
+        self.rope = rope
+    }
+}
+
+// MARK: - Running
+
+extension LanguageModel {
+    /// Runs new tokens of a sequence, whose caches they extend.
+    ///
+    /// - Parameters:
+    ///   - tokens: at least one, each in the vocabulary.
+    ///   - position: the position of the first.
+    ///   - caches: one a layer.
+    ///   - options: how to compute.
+    /// - Returns: the residual stream after the final normalisation, `[tokens, hiddenDim]`.
+    func forward(
+        _ tokens: ArraySlice<Int>,
+        at position: Int,
+        caches: [LayerCache],
+        options: ForwardOptions
+    ) throws -> Tensor {
+        let rotation = try rope.rotation(at: position..<position + tokens.count)
+        var hidden = embed(tokens)
+        options.probe?.record(.embedding, nil, .tensor(hidden))
+        var selection: TokenSelection?
+        for (layer, cache) in zip(layers, caches) {
+            try layer(&hidden, cache: cache, rotation: rotation, options: options, selection: &selection)
+        }
+        let normalised = try finalNorm(hidden)
+        options.probe?.record(.finalNorm, nil, .tensor(normalised))
+        return normalised
+    }
+
+    /// The scores of every token of the vocabulary.
+    ///
+    /// - Parameter hidden: `[tokens, hiddenDim]`, after the final normalisation.
+    /// - Returns: `[tokens, vocabularySize]`.
+    func logits(_ hidden: Tensor) -> Tensor {
+        head.apply(to: hidden, workers: workers)
+    }
+
+    private func embed(_ tokens: ArraySlice<Int>) -> Tensor {
+        var rows = Tensor(repeating: 0, shape: [tokens.count, configuration.hiddenDim])
+        rows.withMutableMatrix { rows in
+            for (row, token) in tokens.enumerated() {
+                embedding.widen(token..<token + 1, into: rows.rows(row..<row + 1))
+            }
+        }
+        return rows
+    }
+}
+
+extension ModelConfiguration {
+    /// What attention scores are multiplied by: `(nopeDim + ropeDim)^-½`, times YaRN's factor.
+    ///
+    /// Source: Hugging Face `modeling_deepseek_v3.py`, `yarn_get_mscale`.
+    package var softmaxScale: Float {
+        Float(1 / Double(nopeDim + ropeDim).squareRoot() * (rope.yarn?.softmaxScale ?? 1))
+    }
+}

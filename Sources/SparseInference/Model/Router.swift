@@ -1,0 +1,89 @@
+import Foundation
+package import SparseAttention
+
+/// Chooses the experts of each token: sigmoid scores, a correction bias for the choice, groups of experts.
+///
+/// The bias decides who is chosen, never with what weight. Groups are ranked by the sum of their two best
+/// biased scores; experts of the groups left out cannot be chosen, however negative the others are.
+///
+/// Source: DeepSeek-V3 report §2.1.2; `inference/model.py`, `Gate`; Hugging Face `DeepseekV3TopkRouter`.
+package struct Router: Sendable {
+    /// How many experts are chosen, and among which.
+    package struct Rule: Sendable {
+        /// The experts chosen for each token.
+        package let expertsPerToken: Int
+        /// The groups the experts are divided into.
+        package let groups: Int
+        /// The groups whose experts may be chosen.
+        package let keptGroups: Int
+        /// Whether the weights of the chosen are divided by their sum.
+        package let normalizes: Bool
+        /// What weights are multiplied by at the end.
+        package let scale: Float
+
+        /// A rule.
+        package init(expertsPerToken: Int, groups: Int, keptGroups: Int, normalizes: Bool, scale: Float) {
+            self.expertsPerToken = expertsPerToken
+            self.groups = groups
+            self.keptGroups = keptGroups
+            self.normalizes = normalizes
+            self.scale = scale
+        }
+    }
+
+    /// One token's experts, ascending, each with its weight.
+    package typealias Choice = [(expert: Int, weight: Float)]
+
+    private let rule: Rule
+    private let weight: WeightMatrix  // [experts, hiddenDim]
+    private let bias: [Float]  // [experts]
+    private let workers: Workers
+
+    /// Keeps a sum of scores from being zero, as Hugging Face does.
+    private static let smallestSum: Float = 1e-20
+
+    /// A router.
+    ///
+    /// - Parameters:
+    ///   - rule: how many experts are chosen, and among which.
+    ///   - weight: `[experts, hiddenDim]`.
+    ///   - bias: `[experts]`, added to the scores for the choice.
+    ///   - workers: the threads to use.
+    package init(rule: Rule, weight: WeightMatrix, bias: [Float], workers: Workers) {
+        self.rule = rule
+        self.weight = weight
+        self.bias = bias
+        self.workers = workers
+    }
+
+    /// Chooses the experts of every row.
+    ///
+    /// - Parameter rows: `[tokens, hiddenDim]`.
+    package func callAsFunction(_ rows: Tensor) -> [Choice] {
+        let logits = weight.apply(to: rows, workers: workers)
+        let experts = weight.rows
+        return logits.withElements { logits in
+            (0..<rows.shape.rows).map { row in
+                choose((0..<experts).map { 1 / (1 + exp(-logits[row * experts + $0])) })
+            }
+        }
+    }
+
+    private func choose(_ scores: [Float]) -> Choice {
+        let biased = zip(scores, bias).map { $0 + $1 }
+        let groupSize = biased.count / rule.groups
+        let groupScores = (0..<rule.groups).map { group in
+            biased[group * groupSize..<(group + 1) * groupSize].sorted(by: >).prefix(2).reduce(0, +)
+        }
+        let kept = best(rule.keptGroups, of: Array(groupScores.indices)) { groupScores[$0] }
+        let candidates = kept.flatMap { $0 * groupSize..<($0 + 1) * groupSize }
+        let chosen = best(rule.expertsPerToken, of: candidates) { biased[$0] }
+        let sum = rule.normalizes ? chosen.reduce(0) { $0 + scores[$1] } + Self.smallestSum : 1
+        return chosen.map { ($0, scores[$0] / sum * rule.scale) }
+    }
+
+    /// The candidates of highest score, ascending; of equal scores the earlier wins.
+    private func best(_ count: Int, of candidates: [Int], score: (Int) -> Float) -> [Int] {
+        candidates.sorted { score($0) > score($1) || (score($0) == score($1) && $0 < $1) }.prefix(count).sorted()
+    }
+}

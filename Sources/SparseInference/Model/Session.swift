@@ -1,0 +1,153 @@
+public import SparseAttention
+
+/// One sequence in progress: its caches, and the position it has reached.
+///
+/// Not for use from two tasks at once.
+public final class Session {
+    /// The model the sequence runs on.
+    public let model: LanguageModel
+    /// The most tokens the sequence can hold.
+    public let capacity: Int
+    /// How many tokens it holds.
+    public private(set) var count = 0
+
+    private let caches: [LayerCache]
+
+    /// Tokens a prompt is prefilled by at a time, unless the caller says otherwise.
+    ///
+    /// Large enough for matrix products to run near their peak, small enough for a chunk's working memory to
+    /// stay in the megabytes.
+    public static let defaultChunk = 256
+
+    /// Begins a sequence.
+    ///
+    /// - Parameters:
+    ///   - model: the model to run.
+    ///   - capacity: the most tokens it will hold, at most the model's own limit. Memory is taken as they arrive.
+    ///   - cacheFormat: how latents and index keys are stored.
+    /// - Throws: `SparseInferenceError.request` or `SparseAttentionError`.
+    public init(_ model: LanguageModel, capacity: Int, cacheFormat: StorageFormat = .float32) throws {
+        let limit = model.configuration.maxPositions
+        guard (1...limit).contains(capacity) else {
+            throw SparseInferenceError.request(.contextTooLong(tokens: capacity, limit: limit))
+        }
+        self.model = model
+        self.capacity = capacity
+        caches = try (0..<model.configuration.layers).map { layer in
+            try LayerCache(
+                configuration: model.configuration,
+                layer: layer,
+                capacity: capacity,
+                format: cacheFormat
+            )
+        }
+        let bytes = capacity * bytesPerToken
+        try AlignedBuffer.checkAvailable(byteCount: bytes)
+    }
+
+    /// The bytes one token takes in all caches.
+    public var bytesPerToken: Int { caches.reduce(0) { $0 + $1.bytesPerToken } }
+
+    /// Forgets every token from `length` on.
+    ///
+    /// - Throws: `SparseAttentionError.positionOutOfRange` when it holds fewer.
+    public func truncate(to length: Int) throws {
+        guard (0...count).contains(length) else {
+            throw SparseAttentionError.positionOutOfRange(position: length, allowed: 0..<count + 1)
+        }
+        for cache in caches {
+            try cache.truncate(to: length)
+        }
+        count = length
+    }
+}
+
+// MARK: - Extending
+
+extension Session {
+    /// Appends tokens and returns the logits that follow the last one.
+    ///
+    /// On an error the sequence is as it was before the call.
+    ///
+    /// - Parameters:
+    ///   - tokens: at least one.
+    ///   - attention: which tokens the attention sees.
+    ///   - chunk: how many tokens to run at a time.
+    ///   - progress: called with the number of tokens done after each chunk; may throw to stop.
+    /// - Returns: `[vocabularySize]`.
+    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended.
+    public func extend(
+        by tokens: [Int],
+        attention: AttentionMode = .sparse,
+        chunk: Int = Session.defaultChunk,
+        progress: (Int) throws -> Void = { _ in }
+    ) throws -> Tensor {
+        var last: Tensor?
+        try extend(by: tokens, options: ForwardOptions(attention: attention), chunk: chunk) { hidden, done in
+            if done == tokens.count {
+                last = try hidden.slice(hidden.shape[0] - 1..<hidden.shape[0])
+            }
+            try progress(done)
+        }
+        guard let last else { throw SparseInferenceError.request(.emptyPrompt) }
+        return try model.logits(last).reshaped([model.configuration.vocabularySize])
+    }
+
+    /// Appends tokens and returns the logits that follow each of them.
+    ///
+    /// - Parameters:
+    ///   - tokens: at least one.
+    ///   - options: how to compute.
+    ///   - chunk: how many tokens to run at a time.
+    /// - Returns: `[tokens, vocabularySize]`.
+    package func extendWithAllLogits(
+        by tokens: [Int],
+        options: ForwardOptions = ForwardOptions(),
+        chunk: Int = Session.defaultChunk
+    ) throws -> Tensor {
+        let vocabulary = model.configuration.vocabularySize
+        var logits: [Float] = []
+        try extend(by: tokens, options: options, chunk: chunk) { hidden, _ in
+            logits += model.logits(hidden).elements
+        }
+        return try Tensor(logits, shape: [tokens.count, vocabulary])
+    }
+
+    private func extend(
+        by tokens: [Int],
+        options: ForwardOptions,
+        chunk: Int,
+        _ body: (_ hidden: Tensor, _ done: Int) throws -> Void
+    ) throws {
+        try validate(tokens, chunk: chunk)
+        let before = count
+        do {
+            for start in stride(from: 0, to: tokens.count, by: chunk) {
+                let end = min(start + chunk, tokens.count)
+                let hidden = try model.forward(tokens[start..<end], at: count, caches: caches, options: options)
+                count += end - start
+                try body(hidden, end)
+            }
+        } catch {
+            for cache in caches {
+                try cache.truncate(to: before)
+            }
+            count = before
+            throw error
+        }
+    }
+
+    private func validate(_ tokens: [Int], chunk: Int) throws {
+        guard !tokens.isEmpty else { throw SparseInferenceError.request(.emptyPrompt) }
+        guard chunk >= 1 else {
+            throw SparseInferenceError.request(.invalidOption("chunk", found: "\(chunk)", expected: "at least 1"))
+        }
+        let vocabulary = model.configuration.vocabularySize
+        for token in tokens where !(0..<vocabulary).contains(token) {
+            throw SparseInferenceError.request(.unknownToken(token, vocabularySize: vocabulary))
+        }
+        guard tokens.count <= capacity - count else {
+            throw SparseInferenceError.request(.contextTooLong(tokens: count + tokens.count, limit: capacity))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import SparseAttention
+
+/// One layer: attention and feed-forward, each normalised before and added to the residual stream.
+struct TransformerLayer: Sendable {
+    private let index: Int
+    private let attentionNorm: RMSNorm
+    private let attention: AttentionLayer
+    private let feedForwardNorm: RMSNorm
+    private let feedForward: FeedForwardPath
+
+    /// What follows the attention.
+    private enum FeedForwardPath: Sendable {
+        case dense(FeedForward)
+        case experts(ExpertLayer)
+    }
+
+    init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding) throws {
+        let prefix = "model.layers.\(layer)."
+        let (hiddenDim, epsilon) = (configuration.hiddenDim, configuration.normEpsilon)
+        index = layer
+        attentionNorm = try loader.norm(prefix + "input_layernorm", count: hiddenDim, epsilon: epsilon)
+        attention = try AttentionLayer(configuration: configuration, layer: layer, loader: loader, rope: rope)
+        feedForwardNorm = try loader.norm(prefix + "post_attention_layernorm", count: hiddenDim, epsilon: epsilon)
+        feedForward =
+            configuration.isDense(layer: layer)
+            ? .dense(
+                try FeedForward(
+                    prefix: prefix + "mlp.",
+                    hiddenDim: hiddenDim,
+                    feedForwardDim: configuration.feedForwardDim,
+                    loader: loader
+                )
+            )
+            : .experts(try ExpertLayer(configuration: configuration, prefix: prefix + "mlp.", loader: loader))
+    }
+
+    /// Runs new tokens through the layer.
+    ///
+    /// - Parameters:
+    ///   - hidden: the residual stream, `[tokens, hiddenDim]`; updated.
+    ///   - cache: what the layer remembers.
+    ///   - rotation: cosine and sine of the tokens' positions.
+    ///   - options: how to compute.
+    ///   - selection: the previous layer's selection on entry, this layer's on return.
+    func callAsFunction(
+        _ hidden: inout Tensor,
+        cache: LayerCache,
+        rotation: RotaryEmbedding.Rotation,
+        options: ForwardOptions,
+        selection: inout TokenSelection?
+    ) throws {
+        let watch = { (stage: Stage, value: StageProbe.Value) in
+            if let probe = options.probe { probe.record(stage, index, value) }
+        }
+        hidden.add(
+            try attention(
+                attentionNorm(hidden),
+                cache: cache,
+                rotation: rotation,
+                options: options,
+                selection: &selection,
+                watch: watch
+            )
+        )
+        let normalised = try feedForwardNorm(hidden)
+        switch feedForward {
+        case .dense(let layer): hidden.add(try layer(normalised))
+        case .experts(let layer): hidden.add(try layer(normalised, watch: watch))
+        }
+        watch(.hidden, .tensor(hidden))
+    }
+}

@@ -1,0 +1,1 @@
+public enum TokenizerFault: Error, Equatable, Sendable { case stub }
