@@ -1,9 +1,9 @@
-import SparseAttention
+package import SparseAttention
 
 /// Latent attention of one layer, over all tokens or over those its indexer selects.
 ///
 /// Source: V3.2-Exp `inference/model.py`, `MLA`.
-struct AttentionLayer: Sendable {
+package struct AttentionLayer: Sendable {
     private let dimensions: LatentAttention.Dimensions
     private let attention: LatentAttention
     private let query: QueryPath
@@ -23,7 +23,14 @@ struct AttentionLayer: Sendable {
         case direct(Linear)
     }
 
-    init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding) throws {
+    /// The attention of one layer.
+    ///
+    /// - Parameters:
+    ///   - configuration: the model's sizes.
+    ///   - layer: its index.
+    ///   - loader: gives the weights.
+    ///   - rope: the rotary embedding of attention and indexer.
+    package init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding) throws {
         let prefix = "model.layers.\(layer).self_attn."
         let epsilon = ModelConfiguration.latentNormEpsilon
         dimensions = try LatentAttention.Dimensions(
@@ -94,7 +101,7 @@ struct AttentionLayer: Sendable {
     ///   - selection: the previous layer's selection on entry, this layer's on return; nil for all tokens.
     ///   - watch: called with each stage.
     /// - Returns: `[tokens, hiddenDim]`.
-    func callAsFunction(
+    package func callAsFunction(
         _ hidden: Tensor,
         cache: LayerCache,
         rotation: RotaryEmbedding.Rotation,

@@ -39,7 +39,7 @@ public struct LanguageModel: Sendable {
     public init(contentsOf folder: URL, precision: Precision = .float32, workers: Workers = .all) throws {
         let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
         let checkpoint = try Checkpoint(contentsOf: folder)
-        let loader = WeightLoader(checkpoint: checkpoint, workers: workers)
+        let loader = WeightLoader(checkpoint, workers: workers)
         let (vocabulary, hiddenDim) = (configuration.vocabularySize, configuration.hiddenDim)
         let rope = try RotaryEmbedding(
             dim: configuration.ropeDim,

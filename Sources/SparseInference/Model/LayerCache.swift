@@ -1,12 +1,13 @@
-import SparseAttention
+package import SparseAttention
 
 /// What one layer remembers of a sequence.
-final class LayerCache {
+package final class LayerCache {
     var latents: LatentCache
     /// The index keys of a layer that selects for itself; empty and without room in any other.
     var indexKeys: IndexKeyCache
 
-    init(configuration: ModelConfiguration, layer: Int, capacity: Int, format: StorageFormat) throws {
+    /// Reserves room for the tokens of one layer.
+    package init(configuration: ModelConfiguration, layer: Int, capacity: Int, format: StorageFormat) throws {
         latents = try LatentCache(
             capacity: capacity,
             latentDim: configuration.latentDim,

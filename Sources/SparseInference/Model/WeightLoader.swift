@@ -1,9 +1,15 @@
-import SparseAttention
+package import SparseAttention
 
-/// Takes a model's weights out of a checkpoint, each checked for name, shape and type.
-struct WeightLoader {
-    let checkpoint: Checkpoint
+/// Takes a model's weights out of where they are stored, each checked for name, shape and type.
+package struct WeightLoader {
+    let source: any WeightSource
     let workers: Workers
+
+    /// A loader of named weights, for layers that run on the given threads.
+    package init(_ source: any WeightSource, workers: Workers) {
+        self.source = source
+        self.workers = workers
+    }
 
     /// The formats a linear layer's weight may be stored in.
     private static let formats: [DataType: WeightMatrix.Format] = [
@@ -16,29 +22,29 @@ struct WeightLoader {
     ///   - name: the tensor's name without `.weight`.
     ///   - outputs: its rows.
     ///   - inputs: its columns.
-    func matrix(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> WeightMatrix {
-        let entry = try checkpoint.require(
+    package func matrix(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> WeightMatrix {
+        let entry = try source.require(
             name + ".weight",
             shape: [outputs, inputs],
             dataTypes: [.float32, .bfloat16, .float16]
         )
         guard let format = Self.formats[entry.dataType],
-            let base = checkpoint.mappedBytes(of: entry).baseAddress
+            let base = source.mappedBytes(of: entry).baseAddress
         else {
             throw .checkpoint(file: entry.file, .tensor(entry.name, .missing))
         }
-        return WeightMatrix(rows: outputs, columns: inputs, format: format, base: base, owner: checkpoint)
+        return WeightMatrix(rows: outputs, columns: inputs, format: format, base: base, owner: source)
     }
 
     /// A linear layer.
-    func linear(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> Linear {
+    package func linear(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> Linear {
         Linear(weight: try matrix(name, outputs: outputs, inputs: inputs), workers: workers)
     }
 
     /// A vector of numbers, widened to float32.
     func vector(_ name: String, count: Int) throws(SparseInferenceError) -> Tensor {
-        let entry = try checkpoint.require(name, shape: [count], dataTypes: [.float32, .bfloat16, .float16])
-        return Tensor(trusted: try checkpoint.floats(of: entry.name), shape: Shape(trusted: [count]))
+        let entry = try source.require(name, shape: [count], dataTypes: [.float32, .bfloat16, .float16])
+        return Tensor(trusted: try source.floats(of: entry.name), shape: Shape(trusted: [count]))
     }
 
     /// A root-mean-square normalisation.
@@ -60,15 +66,15 @@ extension Tensor {
 }
 
 /// A linear layer without bias: `y = x · weightᵀ`.
-struct Linear: Sendable {
-    let weight: WeightMatrix
-    let workers: Workers
+package struct Linear: Sendable {
+    fileprivate let weight: WeightMatrix
+    fileprivate let workers: Workers
 
     /// Applies the layer to every row.
     ///
     /// - Parameter rows: `[n, inputs]`.
     /// - Returns: `[n, outputs]`.
-    func callAsFunction(_ rows: Tensor) -> Tensor {
+    package func callAsFunction(_ rows: Tensor) -> Tensor {
         weight.apply(to: rows, workers: workers)
     }
 }

@@ -1,0 +1,70 @@
+import Foundation
+import SparseInference
+
+/// Part D: a tokenizer and what its reference makes of many texts.
+struct TokenizerCases {
+    private let folder: URL
+    private let name: String
+    private let cases: JSONValue
+
+    init(_ folder: URL, name: String) throws {
+        self.folder = folder
+        self.name = name
+        cases = try readJSON(folder.appendingPathComponent("tokenizer_cases.json"))
+    }
+
+    var all: [ConformanceCase] {
+        [
+            ConformanceCase("\(name)/encode") { try compareEncoding() },
+            ConformanceCase("\(name)/decode") { try compareDecoding(of: ["encode_decode", "decode_only"]) },
+            ConformanceCase("\(name)/streaming") { try compareStreaming() },
+        ]
+    }
+
+    private func compareEncoding() throws -> Outcome {
+        let tokenizer = try Tokenizer(contentsOf: folder)
+        return try .differing(cases.at("encode_decode").array ?? []) { item in
+            let ids = tokenizer.encode(try item.text("text"))
+            return ids == (try item.integers("ids")) ? nil : "\(try item.text("text").debugDescription) gives \(ids)"
+        }
+    }
+
+    private func compareDecoding(of groups: [String]) throws -> Outcome {
+        let tokenizer = try Tokenizer(contentsOf: folder)
+        return try .differing(groups.flatMap { try cases.at($0).array ?? [] }) { item in
+            let ids = try item.integers("ids")
+            for (key, skips) in [("decoded", false), ("decoded_skip_special", true)] {
+                let text = try tokenizer.decode(ids, skippingSpecialTokens: skips)
+                // Compared by code points: `String` equality would forgive another normal form.
+                guard text.unicodeScalars.elementsEqual(try item.text(key).unicodeScalars) else {
+                    return "\(ids) gives \(text.debugDescription)"
+                }
+            }
+            return nil
+        }
+    }
+
+    private func compareStreaming() throws -> Outcome {
+        let tokenizer = try Tokenizer(contentsOf: folder)
+        let items = try ["encode_decode", "decode_only"].flatMap { try cases.at($0).array ?? [] }
+        return try .differing(items) { item in
+            var decoder = StreamingDecoder(tokenizer)
+            var text = ""
+            for id in try item.integers("ids") {
+                text.unicodeScalars += try decoder.decode(id).unicodeScalars
+            }
+            text.unicodeScalars += decoder.finish().unicodeScalars
+            let expected = try item.text("decoded")
+            return text.unicodeScalars.elementsEqual(expected.unicodeScalars) ? nil : text.debugDescription
+        }
+    }
+}
+
+extension Outcome {
+    /// How many items differ, and how the first does.
+    static func differing(_ items: [JSONValue], _ difference: (JSONValue) throws -> String?) rethrows -> Outcome {
+        guard !items.isEmpty else { return .failed("no cases in the file") }
+        let differences = try items.compactMap(difference)
+        return .measured(Measurement(error: Double(differences.count), bound: 0, place: differences.first ?? ""))
+    }
+}

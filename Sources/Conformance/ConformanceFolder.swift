@@ -1,0 +1,58 @@
+package import Foundation
+
+/// A folder of golden data in the form of the project's conformance data.
+///
+/// Cases are found by looking at what is there, so a folder made with other seeds and sizes runs as well.
+package struct ConformanceFolder {
+    /// Where the data are.
+    package let url: URL
+
+    /// A folder.
+    package init(_ url: URL) {
+        self.url = url
+    }
+
+    /// Every case of the folder, in the order of its parts.
+    ///
+    /// - Throws: when a file that lists cases cannot be read.
+    package func cases() throws -> [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        if let file = existing("numerics/numerics.safetensors") { cases += try NumericsCases(file).all }
+        if let file = existing("ops/ops.safetensors") {
+            cases += try OperatorCases(file, parameters: url.appendingPathComponent("ops/ops.json")).all
+        }
+        for folder in try subfolders("checkpoints") { cases += try CheckpointCases(folder).all }
+        if existing("deployed") != nil {
+            cases.append(.skipped("deployed/kv_roundtrip", because: "deployed numerics come with a later version"))
+        }
+        if let folder = existing("tokenizer") { cases += try TokenizerCases(folder, name: "tokenizer").all }
+        if let folder = existing("hostile") { cases += try HostileCases(folder).all }
+        for file in try files("training", suffix: ".safetensors") {
+            cases.append(.skipped("training/\(file)", because: "training comes with a later version"))
+        }
+        if existing("chat/cases.json") != nil {
+            cases.append(.skipped("chat/cases", because: "chat encoding comes with a later version"))
+        }
+        return cases
+    }
+
+    private func existing(_ path: String) -> URL? {
+        let candidate = url.appendingPathComponent(path)
+        return FileManager.default.fileExists(atPath: candidate.path) ? candidate : nil
+    }
+
+    private func files(_ path: String, suffix: String) throws -> [String] {
+        guard let folder = existing(path) else { return [] }
+        return try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            .filter { $0.hasSuffix(suffix) }
+            .map { String($0.dropLast(suffix.count)) }
+            .sorted()
+    }
+
+    private func subfolders(_ path: String) throws -> [URL] {
+        guard let folder = existing(path) else { return [] }
+        return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            .map { folder.appendingPathComponent($0) }
+            .filter { FileManager.default.fileExists(atPath: $0.appendingPathComponent("config.json").path) }
+    }
+}

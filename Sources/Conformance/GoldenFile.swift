@@ -1,0 +1,101 @@
+import Foundation
+import SparseAttention
+import SparseInference
+
+/// A safetensors file of expected values.
+struct GoldenFile {
+    let file: SafetensorsFile
+
+    init(_ url: URL) throws {
+        file = try SafetensorsFile(contentsOf: url)
+    }
+
+    /// An F32, F16 or BF16 tensor in float32.
+    func tensor(_ name: String) throws -> Tensor {
+        try Tensor(file.floats(of: name), shape: Shape(file.find(name).shape))
+    }
+
+    /// The elements of an F32, F16 or BF16 tensor in float32.
+    func floats(_ name: String) throws -> [Float] {
+        try file.floats(of: name)
+    }
+
+    /// The elements of an I32 tensor.
+    func int32s(_ name: String) throws -> [Int32] {
+        try file.int32s(of: name)
+    }
+
+    /// The elements of an I32 tensor.
+    func ints(_ name: String) throws -> [Int] {
+        try file.int32s(of: name).map(Int.init)
+    }
+
+    /// The codes of a tensor with one byte an element.
+    func codes(_ name: String) throws -> [UInt8] {
+        try file.bytes(of: name)
+    }
+
+    func shape(_ name: String) throws -> [Int] {
+        try file.find(name).shape
+    }
+
+    func contains(_ name: String) -> Bool {
+        file.tensors[name] != nil
+    }
+
+    /// The distinct beginnings of names, up to `suffix`, among those that start with `prefix`; sorted.
+    func groups(_ prefix: String, endingBefore suffix: String) -> [String] {
+        file.names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
+    }
+
+    /// A selection stored as I32 `[tokens, slots]`.
+    func selection(_ name: String) throws -> TokenSelection {
+        let shape = try shape(name)
+        return try TokenSelection(positions: int32s(name), queryTokens: shape[0], slots: shape.last ?? 0)
+    }
+}
+
+/// A JSON file beside golden data.
+func readJSON(_ url: URL) throws -> JSONValue {
+    try JSONValue(parsing: [UInt8](Data(contentsOf: url)), dialect: .nonFiniteNumbers)
+}
+
+extension JSONValue {
+    /// The value under a chain of keys.
+    func at(_ keys: String...) throws -> JSONValue {
+        try keys.reduce(self) { value, key in
+            guard let next = value.object?[key] else { throw GoldenFault.missingKey(key) }
+            return next
+        }
+    }
+
+    /// The number under a key.
+    func number(_ key: String) throws -> Double {
+        guard let number = try at(key).double else { throw GoldenFault.missingKey(key) }
+        return number
+    }
+
+    /// The whole number under a key.
+    func integer(_ key: String) throws -> Int {
+        guard let number = try at(key).int else { throw GoldenFault.missingKey(key) }
+        return number
+    }
+
+    /// The string under a key.
+    func text(_ key: String) throws -> String {
+        guard let text = try at(key).string else { throw GoldenFault.missingKey(key) }
+        return text
+    }
+
+    /// The whole numbers under a key.
+    func integers(_ key: String) throws -> [Int] {
+        guard let array = try at(key).array else { throw GoldenFault.missingKey(key) }
+        return array.compactMap(\.int)
+    }
+}
+
+/// What can be wrong with the golden data themselves.
+enum GoldenFault: Error, Equatable, Sendable {
+    /// A JSON file lacks a key, or has something else under it.
+    case missingKey(String)
+}
