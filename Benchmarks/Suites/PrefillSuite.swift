@@ -32,23 +32,163 @@ struct PrefillSuite {
     private func dense(at position: Int) throws -> BenchmarkCase {
         let (data, sizes) = (data, data.shape.attention)
         let tokens = min(chunk, position)
-        let whole = try attention(heads: sizes.heads)
-        let form = whole.cheapestForm(queryTokens: tokens, keyTokens: position, slots: nil)
+        let form = try attention(heads: sizes.heads)
+            .cheapestForm(queryTokens: tokens, keyTokens: position, slots: nil)
         let operations = sizes.operations(form, queryTokens: tokens, keyTokens: position, slots: nil)
-        let part = try headSample(operations: operations)
-        let queries = data.queries(tokens: tokens, heads: part.heads)
-        let factor = Double(sizes.heads) / Double(part.heads) / Double(tokens)
-        try data.truncate(to: position)
+        let sample = try HeadSample(count: sampledHeads(operations: operations), of: self)
+        let queries = data.queries(tokens: tokens, heads: sample.heads)
         return BenchmarkCase(
             name: "dense-prefill",
             position: position,
             operations: operations / Double(tokens),
             bytes: data.shape.latentBytes(tokens: Double(position)) / Double(tokens),
-            sampled: part.heads < sizes.heads ? "\(part.heads) of \(sizes.heads) heads" : nil
+            sampled: sample.description
         ) { laps in
-            _ = try laps.time("dense attention, \(form.rawValue)", scaledBy: factor) {
-                try part.attention.attend(queries, to: data.latents, through: part.projection, form: form)
+            _ = try laps.time("dense attention, \(form.rawValue)", scaledBy: sample.factor / Double(tokens)) {
+                try sample.attention.attend(queries, to: data.latents, through: sample.projection, form: form)
             }
         }
+    }
+
+    private func sparse(at position: Int) throws -> BenchmarkCase {
+        let (shape, sizes) = (data.shape, data.shape.attention)
+        let tokens = min(chunk, position)
+        let slots = min(shape.topK, position)
+        let form = try attention(heads: sizes.heads)
+            .cheapestForm(queryTokens: tokens, keyTokens: position, slots: slots)
+        let core = sizes.operations(form, queryTokens: tokens, keyTokens: position, slots: slots)
+        let scores = shape.indexScores(tokens: Double(position) - Double(tokens - 1) / 2) * Double(tokens)
+        let middle = min(tokens, max(Self.leastTokens, Self.tokensPerThread * workers.count))
+        let start = position - tokens + (tokens - middle) / 2
+        let select = try selection(tokens: middle, from: start)
+        let attend =
+            switch form {
+            case .absorbed: try absorbedCore(tokens: middle)
+            case .expanded: try expandedCore(tokens: tokens, at: position, operations: core)
+            }
+        let keyBytes = shape.indexKeyBytes(tokens: Double(position))
+        return BenchmarkCase(
+            name: "sparse-prefill",
+            position: position,
+            operations: (scores + core) / Double(tokens),
+            bytes: (keyBytes + shape.latentBytes(tokens: Double(position))) / Double(tokens),
+            sampled: "\(middle) of \(tokens) tokens" + (attend.sampled.map { "; core: \($0)" } ?? "")
+        ) { laps in
+            try attend.body(try select(&laps), &laps)
+        }
+    }
+}
+
+// MARK: - Parts of the sparse side
+
+extension PrefillSuite {
+    /// A sparse core, and what part of it runs.
+    private struct Core {
+        let sampled: String?
+        let body: (TokenSelection, inout Laps) throws -> Void
+    }
+
+    /// Scores every visible token for some query tokens and selects the best.
+    private func selection(tokens: Int, from start: Int) throws -> (inout Laps) throws -> TokenSelection {
+        let (data, shape) = (data, data.shape)
+        let indexer = try LightningIndexer(
+            heads: shape.indexHeads,
+            headDim: shape.indexHeadDim,
+            topK: shape.topK,
+            workers: workers
+        )
+        let (queries, weights) = (data.indexQueries(tokens: tokens), data.headWeights(tokens: tokens))
+        return { laps in
+            try laps.time("index scores and top-k", scaledBy: 1 / Double(tokens)) {
+                try indexer.select(queries: queries, weights: weights, keys: data.indexKeys, from: start)
+            }
+        }
+    }
+
+    /// Absorbed attention of the tokens just selected for, over all heads.
+    private func absorbedCore(tokens: Int) throws -> Core {
+        let data = data
+        let attention = try attention(heads: data.shape.attention.heads)
+        let projection = LatentAttention.KeyValueProjection(data.projection)
+        let queries = data.queries(tokens: tokens, heads: data.shape.attention.heads)
+        return Core(sampled: nil) { selection, laps in
+            _ = try laps.time("sparse core, absorbed", scaledBy: 1 / Double(tokens)) {
+                try attention.attend(
+                    queries,
+                    to: data.latents,
+                    through: projection,
+                    at: selection,
+                    form: .absorbed
+                )
+            }
+        }
+    }
+
+    /// Expanded attention of the whole chunk, over some heads, with a selection made beforehand.
+    private func expandedCore(tokens: Int, at position: Int, operations: Double) throws -> Core {
+        let data = data
+        let sample = try HeadSample(count: sampledHeads(operations: operations), of: self)
+        let queries = data.queries(tokens: tokens, heads: sample.heads)
+        var untimed = Laps()
+        let chosen = try selection(tokens: tokens, from: position - tokens)(&untimed)
+        return Core(sampled: sample.description) { _, laps in
+            _ = try laps.time("sparse core, expanded", scaledBy: sample.factor / Double(tokens)) {
+                try sample.attention.attend(
+                    queries,
+                    to: data.latents,
+                    through: sample.projection,
+                    at: chosen,
+                    form: .expanded
+                )
+            }
+        }
+    }
+}
+
+// MARK: - Heads
+
+extension PrefillSuite {
+    /// Attention over the first heads of the layer.
+    private struct HeadSample {
+        let heads: Int
+        let allHeads: Int
+        let attention: LatentAttention
+        let projection: LatentAttention.KeyValueProjection
+
+        init(count: Int, of suite: PrefillSuite) throws {
+            let (data, sizes) = (suite.data, suite.data.shape.attention)
+            heads = count
+            allHeads = sizes.heads
+            attention = try suite.attention(heads: count)
+            projection = .init(data.projection.rows(0..<count * sizes.projectionRows))
+        }
+
+        /// What turns the time of the sample into that of all heads.
+        var factor: Double { Double(allHeads) / Double(heads) }
+        /// The sample in words; nil when it is everything.
+        var description: String? { heads < allHeads ? "\(heads) of \(allHeads) heads" : nil }
+    }
+
+    /// The layer's attention with fewer heads.
+    private func attention(heads: Int) throws -> LatentAttention {
+        let sizes = data.shape.attention
+        return try LatentAttention(
+            dimensions: .init(
+                heads: heads,
+                latentDim: sizes.latentDim,
+                ropeDim: sizes.ropeDim,
+                nopeDim: sizes.nopeDim,
+                valueDim: sizes.valueDim
+            ),
+            scale: data.shape.scale,
+            workers: workers
+        )
+    }
+
+    /// As many heads as the operations allowed pay for: a multiple of the threads, so that none is idle.
+    private func sampledHeads(operations: Double) -> Int {
+        let heads = data.shape.attention.heads
+        let affordable = Int(Self.operationsPerThread * Double(heads) / operations)
+        return min(heads, workers.count * max(affordable, 1))
     }
 }

@@ -51,7 +51,7 @@ struct TokenizerCases {
             var decoder = StreamingDecoder(tokenizer)
             var text = ""
             for id in try item.integers("ids") {
-                text.unicodeScalars += try decoder.decode(id).unicodeScalars
+                text.unicodeScalars += try decoder.append(id).unicodeScalars
             }
             text.unicodeScalars += decoder.finish().unicodeScalars
             let expected = try item.text("decoded")

@@ -2,6 +2,8 @@
 public enum RequestFault: Error, Equatable, Sendable {
     /// A prompt without tokens.
     case emptyPrompt
+    /// Text for a checkpoint that has no tokenizer.json.
+    case noTokenizer
     /// A token id outside the model's vocabulary.
     case unknownToken(Int, vocabularySize: Int)
     /// More tokens than the sequence, or the model, can hold.
@@ -18,6 +20,8 @@ extension RequestFault: CustomStringConvertible {
         switch self {
         case .emptyPrompt:
             "the prompt has no tokens, expected at least one"
+        case .noTokenizer:
+            "the checkpoint has no tokenizer.json, expected one, or a prompt of tokens"
         case .unknownToken(let token, let size):
             "token \(token) is not in the vocabulary of \(size) tokens"
         case .contextTooLong(let tokens, let limit):

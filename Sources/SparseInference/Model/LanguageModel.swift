@@ -18,6 +18,8 @@ public struct LanguageModel: Sendable {
     public let precision: Precision
     /// The threads in use.
     public let workers: Workers
+    /// Turns text into tokens and back; nil when the checkpoint has no `tokenizer.json`.
+    public let tokenizer: Tokenizer?
 
     let checkpoint: Checkpoint
     private let embedding: WeightMatrix  // [vocabularySize, hiddenDim]
@@ -32,7 +34,8 @@ public struct LanguageModel: Sendable {
     /// not use, such as those of a multi-token-prediction layer, are left alone.
     ///
     /// - Parameters:
-    ///   - folder: holds `config.json` and `model.safetensors`, or shards with their index.
+    ///   - folder: holds `config.json`, `model.safetensors` or shards with their index, and usually
+    ///     `tokenizer.json`.
     ///   - precision: the numerics to run with.
     ///   - workers: the threads to use.
     /// - Throws: `SparseInferenceError`, naming the file and the field or tensor.
@@ -54,6 +57,9 @@ public struct LanguageModel: Sendable {
         head =
             configuration.tiesEmbeddings
             ? embedding : try loader.matrix("lm_head", outputs: vocabulary, inputs: hiddenDim)
+        let tokenizerFile = folder.appendingPathComponent("tokenizer.json")
+        tokenizer =
+            FileManager.default.fileExists(atPath: tokenizerFile.path) ? try Tokenizer(contentsOf: folder) : nil
         self.configuration = configuration
         self.checkpoint = checkpoint
         self.precision = precision
@@ -97,6 +103,11 @@ extension LanguageModel {
     /// - Returns: `[tokens, vocabularySize]`.
     func logits(_ hidden: Tensor) -> Tensor {
         head.apply(to: hidden, workers: workers)
+    }
+
+    /// The tokens that end a sequence, by the configuration and by the tokenizer.
+    var endTokens: Set<Int> {
+        Set(configuration.eosTokens + [tokenizer?.endToken].compactMap { $0 })
     }
 
     private func embed(_ tokens: ArraySlice<Int>) -> Tensor {

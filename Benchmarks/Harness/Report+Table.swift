@@ -1,0 +1,73 @@
+import Foundation
+
+extension Report {
+    /// The report for people.
+    var table: String {
+        var lines = [ceilingLine("ceilings at the end", ceilings.end)]
+        if let driftWarning { lines.append(driftWarning) }
+        for (title, phase) in [
+            ("Decode: one token, attention core, milliseconds", "decode"),
+            ("Prefill: chunk of \(chunk), milliseconds per token", "prefill"),
+        ]
+        where !measurements(named: "sparse-\(phase)").isEmpty {
+            lines += ["", title] + comparison(phase) + [""] + parts("sparse-\(phase)")
+        }
+        lines.append("")
+        lines += crossings.map { "\($0.meaning) \($0.crossing)" }
+        return lines.joined(separator: "\n")
+    }
+
+    /// Ceilings on one line.
+    func ceilingLine(_ title: String, _ ceilings: Ceilings) -> String {
+        String(
+            format: "\(title): sgemm %.0f GFLOP/s, memory read %.1f GB/s",
+            ceilings.sgemm,
+            ceilings.memoryRead
+        )
+    }
+
+    /// Dense beside sparse, one line a position.
+    private func comparison(_ phase: String) -> [String] {
+        let head = columns([
+            "position", "dense", "sparse", "ratio", "dense GFLOP/s", "of sgemm", "sparse GFLOP/s", "of sgemm",
+        ])
+        return [head]
+            + zip(measurements(named: "dense-\(phase)"), measurements(named: "sparse-\(phase)")).map { dense, sparse in
+                columns([
+                    positionLabel(dense.benchmark.position),
+                    milliseconds(dense.milliseconds),
+                    milliseconds(sparse.milliseconds),
+                    String(format: "%.2f", dense.milliseconds / sparse.milliseconds),
+                    String(format: "%.0f", dense.gigaflops),
+                    percent(shareOfCeiling(dense)),
+                    String(format: "%.0f", sparse.gigaflops),
+                    percent(shareOfCeiling(sparse)),
+                ])
+            }
+    }
+
+    /// The parts of a case, one line a position.
+    private func parts(_ name: String) -> [String] {
+        ["Parts of \(name), milliseconds per token"]
+            + measurements(named: name).map { measurement in
+                let parts = measurement.parts.map { "\($0.name) \(milliseconds($0.milliseconds))" }
+                let sampled = measurement.benchmark.sampled.map { " (sampled: \($0))" } ?? ""
+                return columns([positionLabel(measurement.benchmark.position)]) + "  "
+                    + parts.joined(separator: ", ") + sampled
+            }
+    }
+
+    private func columns(_ cells: [String]) -> String {
+        cells.map { cell in
+            String(repeating: " ", count: max(0, (cell.count > 8 ? 14 : 9) - cell.count)) + cell
+        }.joined(separator: " ")
+    }
+
+    private func milliseconds(_ value: Double) -> String {
+        String(format: value < 10 ? "%.3f" : value < 100 ? "%.2f" : "%.1f", value)
+    }
+
+    private func percent(_ share: Double) -> String {
+        String(format: "%.0f %%", share * 100)
+    }
+}

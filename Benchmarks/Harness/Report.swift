@@ -1,0 +1,45 @@
+import Foundation
+
+/// All a run found out.
+struct Report {
+    /// Where it ran.
+    let machine: Machine
+    /// The ceilings before the first case and after the last.
+    let ceilings: (start: Ceilings, end: Ceilings)
+    /// What was timed, in ascending order of position for each name.
+    let measurements: [Measurement]
+    /// Lengths at which one cost overtakes another, by name.
+    let crossings: [(name: String, meaning: String, crossing: Crossing)]
+    /// Query tokens of a prefill chunk.
+    let chunk: Int
+    /// The seed of all inputs.
+    let seed: UInt64
+
+    /// Change of a ceiling between start and end from which figures are doubtful.
+    static let tolerableDrift = 0.1
+
+    /// The ceilings that shares refer to: the higher of both measurements.
+    var ceiling: Ceilings { .highest(ceilings.start, ceilings.end) }
+
+    /// What was timed under a name, ascending in position.
+    func measurements(named name: String) -> [Measurement] {
+        measurements.filter { $0.benchmark.name == name }.sorted { $0.benchmark.position < $1.benchmark.position }
+    }
+
+    /// The share of the matrix-product ceiling a case reached.
+    func shareOfCeiling(_ measurement: Measurement) -> Double {
+        measurement.gigaflops / ceiling.sgemm
+    }
+
+    /// A warning when a ceiling moved, else nil.
+    var driftWarning: String? {
+        let drift = ceilings.start.drift(to: ceilings.end)
+        guard drift > Self.tolerableDrift else { return nil }
+        return String(format: "WARNING: a ceiling moved by %.0f %% during the run; run again.", drift * 100)
+    }
+}
+
+/// A position as people write it: 512, 1K, 128K.
+func positionLabel(_ position: Int) -> String {
+    position >= 1024 && position % 1024 == 0 ? "\(position / 1024)K" : "\(position)"
+}

@@ -1,0 +1,195 @@
+import Dispatch
+import SparseAttention
+import Synchronization
+
+/// A continuation in the making: an asynchronous sequence of pieces.
+///
+/// Work happens as pieces are asked for, on a queue of its own, so that waiting blocks no thread of the caller's.
+/// Cancelling the task that iterates stops within a chunk of the prompt or a token, with `CancellationError`.
+/// Each iteration starts over.
+public struct Generation: AsyncSequence, Sendable {
+    /// A piece of the continuation.
+    public typealias Element = GeneratedPiece
+
+    let model: LanguageModel
+    let prompt: [Int]
+    let options: GenerationOptions
+    let progress: (@Sendable (Int) -> Void)?
+
+    /// Begins to generate.
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(run: GenerationRun(self))
+    }
+
+    /// Produces the pieces of one run.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let run: GenerationRun
+
+        /// The next piece; nil at the end.
+        ///
+        /// - Throws: `SparseInferenceError`, or `CancellationError`.
+        public func next() async throws -> GeneratedPiece? {
+            try await run.next()
+        }
+    }
+}
+
+extension LanguageModel {
+    /// Continues a text.
+    ///
+    /// - Parameters:
+    ///   - prompt: the text; special tokens written in it count as such, and a beginning-of-sequence token is put
+    ///     before it when the tokenizer asks for one.
+    ///   - options: how to generate.
+    ///   - progress: called with the number of prompt tokens done after each chunk, from another thread.
+    /// - Returns: the pieces of the continuation, generated as they are asked for.
+    /// - Throws: `SparseInferenceError.request` for an option out of range or a checkpoint without a tokenizer.
+    public func generate(
+        _ prompt: String,
+        options: GenerationOptions = GenerationOptions(),
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) throws -> Generation {
+        guard let tokenizer else { throw SparseInferenceError.request(.noTokenizer) }
+        return try generate(
+            tokens: tokenizer.encode(prompt, addingSpecialTokens: true),
+            options: options,
+            progress: progress
+        )
+    }
+
+    /// Continues a sequence of tokens.
+    ///
+    /// - Parameters:
+    ///   - tokens: at least one, each in the vocabulary.
+    ///   - options: how to generate.
+    ///   - progress: called with the number of prompt tokens done after each chunk, from another thread.
+    /// - Returns: the pieces of the continuation, generated as they are asked for; without text when the checkpoint
+    ///   has no tokenizer.
+    /// - Throws: `SparseInferenceError.request` for an option out of range.
+    public func generate(
+        tokens: [Int],
+        options: GenerationOptions = GenerationOptions(),
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) throws -> Generation {
+        try options.validate()
+        return Generation(model: self, prompt: tokens, options: options, progress: progress)
+    }
+}
+
+/// The state of one run, confined to its queue.
+final class GenerationRun: @unchecked Sendable {
+    // Sendable: every stored variable is touched on `queue` only, `isCancelled` is atomic.
+
+    private let generation: Generation
+    private let queue = DispatchQueue(label: "generation", qos: .userInitiated)
+    private let isCancelled = Atomic(false)
+    private var sampler: Sampler
+    private var session: Session?
+    private var decoder: StreamingDecoder?
+    private var lastToken: Int?
+    private var isFinished = false
+    private var statistics = GenerationStatistics()
+
+    init(_ generation: Generation) {
+        self.generation = generation
+        sampler = Sampler(generation.options.sampling)
+        decoder = generation.model.tokenizer.map { StreamingDecoder($0) }
+    }
+
+    func next() async throws -> GeneratedPiece? {
+        try await withTaskCancellationHandler {
+            try Task.checkCancellation()
+            return try await withCheckedThrowingContinuation { continuation in
+                queue.async { [self] in
+                    continuation.resume(with: Result { try step() })
+                }
+            }
+        } onCancel: {
+            isCancelled.store(true, ordering: .relaxed)
+        }
+    }
+
+    private func step() throws -> GeneratedPiece? {
+        guard !isFinished else { return nil }
+        do {
+            let logits = try advance()
+            guard logits.allSatisfy(\.isFinite) else {
+                throw SparseInferenceError.request(.nonFiniteLogits(position: (session?.count ?? 1) - 1))
+            }
+            return try piece(for: sampler.choose(logits))
+        } catch {
+            isFinished = true
+            session = nil
+            throw error
+        }
+    }
+
+    /// Runs the prompt, or the last token, and returns the logits that follow.
+    private func advance() throws -> [Float] {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let options = generation.options
+        if let session, let lastToken {
+            try checkCancellation()
+            let logits = try session.extend(by: [lastToken], attention: options.attention)
+            statistics.decodeSeconds += seconds(clock.now - start)
+            return logits.elements
+        }
+        let prompt = generation.prompt
+        let limit = generation.model.configuration.maxPositions
+        guard prompt.count + options.maxTokens <= limit else {
+            let tokens = prompt.count + options.maxTokens
+            throw SparseInferenceError.request(.contextTooLong(tokens: tokens, limit: limit))
+        }
+        let session = try Session(
+            generation.model,
+            capacity: prompt.count + options.maxTokens,
+            cacheFormat: options.cacheFormat
+        )
+        self.session = session
+        statistics.promptTokens = prompt.count
+        let logits = try session.extend(by: prompt, attention: options.attention, chunk: options.chunk) { done in
+            generation.progress?(done)
+            try checkCancellation()
+        }
+        statistics.prefillSeconds = seconds(clock.now - start)
+        return logits.elements
+    }
+
+    private func piece(for token: Int) throws -> GeneratedPiece {
+        lastToken = token
+        statistics.generatedTokens += 1
+        if let session {
+            statistics.cacheBytes = session.count * session.bytesPerToken
+        }
+        let options = generation.options
+        let isEnd = options.stopsAtEnd && generation.model.endTokens.contains(token)
+        isFinished = isEnd || statistics.generatedTokens >= options.maxTokens
+        // The vocabulary of a model may be larger than its tokenizer's: such a token has no text.
+        var text = isEnd ? "" : try decoder?.text(of: token) ?? ""
+        if isFinished {
+            text.unicodeScalars += (decoder?.finish() ?? "").unicodeScalars
+            session = nil
+        }
+        return GeneratedPiece(token: token, text: text, statistics: statistics)
+    }
+
+    private func checkCancellation() throws {
+        if isCancelled.load(ordering: .relaxed) { throw CancellationError() }
+    }
+
+    private func seconds(_ duration: Duration) -> Double {
+        duration / .seconds(1)
+    }
+}
+
+extension StreamingDecoder {
+    /// The text that becomes certain with a token; none for a token the tokenizer does not know.
+    fileprivate mutating func text(of token: Int) throws -> String {
+        do {
+            return try append(token)
+        } catch SparseInferenceError.tokenizer(_, .unknownID) {
+            return ""
+        }
+    }
+}

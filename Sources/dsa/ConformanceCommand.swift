@@ -1,0 +1,49 @@
+import ArgumentParser
+import Conformance
+import Foundation
+
+/// `dsa conformance`: compares this implementation with golden data.
+struct ConformanceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "conformance",
+        abstract: "Compare this implementation with a folder of golden data.",
+        discussion: """
+            Runs every case the folder holds: number formats bit for bit, operators against float64 results, tokenizers, \
+            files that lie, and whole checkpoints against Hugging Face, prefilled whole and in chunks, in both forms of \
+            latent attention. Where golden data of single layers exist, the first stage that diverges is named.
+
+            Error and bound: 'exact' counts differing elements; otherwise the largest |a - b| / (1 + |b|), for logits \
+            the largest |a - b|. Exit status 1 when a case fails, or when none ran.
+            """
+    )
+
+    @Argument(help: "The folder, in the form of the project's conformance data.")
+    var folder: String
+
+    @Option(help: "Run only cases whose name contains this text.")
+    var filter: String?
+
+    @Flag(help: "Print a JSON document instead of the table.")
+    var json = false
+
+    func run() throws {
+        let all = try ConformanceFolder(URL(fileURLWithPath: folder, isDirectory: true)).cases()
+        let cases = all.filter { item in filter.map { item.name.contains($0) } ?? true }
+        guard !cases.isEmpty else {
+            throw ValidationError(
+                all.isEmpty ? "\(folder) holds no conformance data." : "No case's name contains '\(filter ?? "")'."
+            )
+        }
+        let width = cases.map(\.name.count).max() ?? 0
+        var report = ConformanceReport()
+        if !json { Terminal.write(ConformanceReport.header(nameWidth: width) + "\n") }
+        for (index, item) in cases.enumerated() {
+            Terminal.progress("\(index + 1) of \(cases.count): \(item.name)")
+            let row = report.run(item)
+            Terminal.clearProgress()
+            if !json { Terminal.write(row.line(nameWidth: width) + "\n") }
+        }
+        Terminal.write(json ? String(decoding: try report.json(), as: UTF8.self) + "\n" : report.summary + "\n")
+        guard report.count("failed") == 0, report.count("passed") > 0 else { throw ExitCode.failure }
+    }
+}

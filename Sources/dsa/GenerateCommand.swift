@@ -1,0 +1,143 @@
+import ArgumentParser
+import Foundation
+import SparseAttention
+import SparseInference
+
+/// `dsa generate`: continues a prompt and streams the text.
+struct GenerateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate",
+        abstract: "Continue a prompt and stream the text.",
+        discussion: """
+            Greedy unless a temperature is given. The text goes to standard output as it appears, everything else to \
+            standard error. Ctrl-C stops.
+
+              dsa generate --model FOLDER --prompt "The brass key is" --max-tokens 64 --stats
+              dsa generate --model FOLDER --prompt-file book.txt --attention dense --temperature 0.7 --seed 1
+            """
+    )
+
+    @OptionGroup var modelOptions: ModelOptions
+
+    @Option(help: "The text to continue.")
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("A file with the text to continue; - for standard input.", valueName: "file"))
+    var promptFile: String?
+
+    @Option(help: ArgumentHelp("The prompt as token ids separated by commas, for models without tokenizer."))
+    var promptTokens: String?
+
+    @Option(help: "The most tokens to generate.")
+    var maxTokens = 128
+
+    @Option(help: "sparse: the tokens the indexer selects; dense: all of them.")
+    var attention = AttentionMode.sparse
+
+    @Option(help: "Draw tokens at random, logits divided by this number; 0 is greedy.")
+    var temperature = 0.0
+
+    @Option(help: "Draw among this many most likely tokens only.")
+    var topK: Int?
+
+    @Option(help: "Draw among the fewest tokens whose probabilities add up to this.")
+    var topP = 1.0
+
+    @Option(help: "Draw among tokens at least this many times as likely as the best.")
+    var minP = 0.0
+
+    @Option(help: "The seed of random draws; the same seed gives the same text.")
+    var seed: UInt64?
+
+    @Option(help: "Tokens of the prompt run at a time.")
+    var chunk = Session.defaultChunk
+
+    @Option(help: "How caches store numbers: float32 or bfloat16.")
+    var cache = StorageFormat.float32
+
+    @Flag(help: "Go on after an end-of-sequence token.")
+    var ignoreEnd = false
+
+    @Flag(help: "Afterwards, tell speed, memory and cache size.")
+    var stats = false
+
+    func validate() throws {
+        guard [prompt, promptFile, promptTokens].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("Give one of --prompt, --prompt-file and --prompt-tokens.")
+        }
+        if temperature == 0, seed != nil || topK != nil || topP != 1 || minP != 0 {
+            throw ValidationError("--seed, --top-k, --top-p and --min-p need a --temperature above 0.")
+        }
+    }
+
+    func run() async throws {
+        let model = try modelOptions.load()
+        let options = GenerationOptions(
+            maxTokens: maxTokens,
+            sampling: temperature == 0
+                ? .greedy
+                : .random(
+                    temperature: temperature,
+                    topK: topK,
+                    topP: topP,
+                    minP: minP,
+                    seed: seed ?? UInt64.random(in: 0...UInt64.max)
+                ),
+            attention: attention,
+            chunk: chunk,
+            cacheFormat: cache,
+            stopsAtEnd: !ignoreEnd
+        )
+        let progress: @Sendable (Int) -> Void = { Terminal.progress("prompt: \($0) tokens") }
+        let generation =
+            if let tokens = try tokens() {
+                try model.generate(tokens: tokens, options: options, progress: progress)
+            } else {
+                try model.generate(text(), options: options, progress: progress)
+            }
+        var statistics = GenerationStatistics?.none
+        for try await piece in generation {
+            if statistics == nil { Terminal.clearProgress() }
+            Terminal.write(model.tokenizer == nil ? "\(piece.token) " : piece.text)
+            statistics = piece.statistics
+        }
+        Terminal.write("\n")
+        if stats, let statistics { report(statistics) }
+    }
+
+    private func tokens() throws -> [Int]? {
+        try promptTokens?.split(separator: ",").map { part in
+            guard let token = Int(part.trimmingCharacters(in: .whitespaces)) else {
+                throw ValidationError("'\(part)' in --prompt-tokens is not a token id.")
+            }
+            return token
+        }
+    }
+
+    private func text() throws -> String {
+        guard let promptFile else { return prompt ?? "" }
+        let data =
+            try promptFile == "-"
+            ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: promptFile))
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw ValidationError("\(promptFile) is not UTF-8 text.")
+        }
+        return text
+    }
+
+    private func report(_ statistics: GenerationStatistics) {
+        Terminal.note(
+            String(
+                format: "prefill: %d tokens, %.1f tokens/s · decode: %d tokens, %.1f tokens/s",
+                statistics.promptTokens,
+                statistics.prefillRate,
+                statistics.generatedTokens,
+                statistics.decodeRate
+            )
+        )
+        Terminal.note(
+            "peak memory: \(Terminal.bytes(Terminal.peakMemory)) · caches: \(Terminal.bytes(statistics.cacheBytes))"
+                + " · attention: \(attention.rawValue) · kernels: \(Kernels.name)"
+        )
+    }
+}

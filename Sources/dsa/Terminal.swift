@@ -1,0 +1,51 @@
+import Foundation
+
+/// What the command line shows besides its results.
+enum Terminal {
+    /// Writes text to standard output at once.
+    static func write(_ text: String) {
+        FileHandle.standardOutput.write(Data(text.utf8))
+    }
+
+    /// Writes a line to standard error.
+    static func note(_ line: String) {
+        FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+
+    /// Replaces the progress line; silent unless standard error is a terminal.
+    static func progress(_ line: String) {
+        guard isInteractive else { return }
+        FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+    }
+
+    /// Removes the progress line.
+    static func clearProgress() {
+        progress("")
+    }
+
+    /// Whether standard error is a terminal.
+    static let isInteractive = isatty(STDERR_FILENO) == 1
+
+    /// The most memory this process has held, in bytes.
+    static var peakMemory: Int {
+        var usage = rusage()
+        #if canImport(Darwin)
+            getrusage(RUSAGE_SELF, &usage)
+            return usage.ru_maxrss
+        #else
+            getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+            return usage.ru_maxrss * 1024
+        #endif
+    }
+
+    /// A number of bytes with a unit.
+    static func bytes(_ count: Int) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+        var (value, unit) = (Double(count), 0)
+        while value >= 1024, unit + 1 < units.count {
+            value /= 1024
+            unit += 1
+        }
+        return unit == 0 ? "\(count) B" : String(format: "%.1f ", value) + units[unit]
+    }
+}
