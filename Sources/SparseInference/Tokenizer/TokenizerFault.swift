@@ -49,13 +49,13 @@ extension TokenizerFault: CustomStringConvertible {
         case .unsupported(let field, let found):
             "\(field) is \(found), which is not supported"
         case .idOutOfRange(let token, let id, let limit):
-            "token \"\(token)\" has id \(id), expected 0 to \(limit - 1)"
+            "token \(TokenizerFault.quoted(token)) has id \(id), expected 0 to \(limit - 1)"
         case .duplicateID(let id, let first, let second):
-            "id \(id) belongs to both \"\(first)\" and \"\(second)\""
+            "id \(id) belongs to both \(TokenizerFault.quoted(first)) and \(TokenizerFault.quoted(second))"
         case .duplicateAddedToken(let token):
-            "added token \"\(token)\" is listed twice"
+            "added token \(TokenizerFault.quoted(token)) is listed twice"
         case .conflictingIDs(let token, let model, let added):
-            "token \"\(token)\" has id \(model) in the model and id \(added) as an added token"
+            "token \(TokenizerFault.quoted(token)) has id \(model) in the model and id \(added) as an added token"
         case .emptyAddedToken(let id):
             "the added token with id \(id) is empty"
         case .addedTokenTooLong(let id, let byteCount, let limit):
@@ -65,17 +65,22 @@ extension TokenizerFault: CustomStringConvertible {
         case .malformedMerge(let index):
             "merge \(index) is not a pair of tokens"
         case .mergeOfUnknownToken(let index, let token):
-            "merge \(index) joins \"\(token)\", which is not in the vocabulary"
+            "merge \(index) joins \(TokenizerFault.quoted(token)), which is not in the vocabulary"
         case .mergeIntoUnknownToken(let index, let token):
-            "merge \(index) makes \"\(token)\", which is not in the vocabulary"
+            "merge \(index) makes \(TokenizerFault.quoted(token)), which is not in the vocabulary"
         case .duplicateMerge(let index):
             "merge \(index) repeats an earlier one"
         case .invalidPattern(let pattern):
-            "the regular expression \"\(pattern)\" is malformed or not supported"
+            "the regular expression \(TokenizerFault.quoted(pattern)) is malformed or not supported"
         case .unknownToken(let field, let token):
-            "\(field) names \"\(token)\", which is not in the vocabulary"
+            "\(field) names \(TokenizerFault.quoted(token)), which is not in the vocabulary"
         case .unknownID(let id):
             "no token has id \(id)"
         }
+    }
+
+    /// A string of the file, in quotes and cut short where it is long.
+    private static func quoted(_ string: String, to limit: Int = 60) -> String {
+        "\"\(string.count <= limit ? string : string.prefix(limit) + "…")\""
     }
 }

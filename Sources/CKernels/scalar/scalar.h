@@ -1,0 +1,58 @@
+// What the files of the scalar table share: bits of a float, one element of each format, and exp.
+
+#ifndef DSA_SCALAR_H
+#define DSA_SCALAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// The value of one stored number, exactly.
+float dsa_scalar_from_bf16(uint16_t code);
+float dsa_scalar_from_f16(uint16_t code);
+float dsa_scalar_from_e4m3(uint8_t code);
+
+// exp(t) = fraction * 2^exponent, fraction within about sqrt(1/2) ... sqrt(2); for |t| <= 300.
+float dsa_scalar_exp_fraction(float t, int *exponent);
+
+// 2^exponent, for -126 <= exponent <= 127.
+static inline float power_of_two(int exponent) {
+    return float_of((uint32_t)(exponent + 127) << 23);
+}
+
+// The slots, as in CKernels.h.
+void dsa_scalar_widen_bf16(size_t count, const uint16_t *x, float *y);
+void dsa_scalar_widen_f16(size_t count, const uint16_t *x, float *y);
+void dsa_scalar_widen_e4m3(size_t count, const uint8_t *x, float *y);
+void dsa_scalar_narrow_bf16(size_t count, const float *x, uint16_t *y);
+void dsa_scalar_narrow_e4m3(size_t count, const float *x, uint8_t *y);
+float dsa_scalar_dot_f32(size_t count, const float *x, const float *y);
+void dsa_scalar_gemv_f32(
+    size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
+void dsa_scalar_gemv_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+void dsa_scalar_gemv_f16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+void dsa_scalar_gemv_e4m3(
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y);
+void dsa_scalar_axpy_f32(size_t count, float a, const float *x, float *y);
+void dsa_scalar_scale_f32(size_t count, float a, float *x);
+void dsa_scalar_silu_multiply(size_t count, const float *gate, const float *up, float *y);
+float dsa_scalar_max_f32(size_t count, const float *x);
+float dsa_scalar_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
+void dsa_scalar_relu_weighted_sum(
+    size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
+
+#endif

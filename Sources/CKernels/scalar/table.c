@@ -1,0 +1,29 @@
+// The table of plain loops: the specification, and what runs where nothing better does.
+
+#include "../tables.h"
+#include "scalar.h"
+
+static bool is_supported(void) {
+    return true;
+}
+
+const dsa_kernels dsa_scalar_kernels = {
+    .name = "scalar",
+    .is_supported = is_supported,
+    .widen_bf16 = dsa_scalar_widen_bf16,
+    .widen_f16 = dsa_scalar_widen_f16,
+    .widen_e4m3 = dsa_scalar_widen_e4m3,
+    .narrow_bf16 = dsa_scalar_narrow_bf16,
+    .narrow_e4m3 = dsa_scalar_narrow_e4m3,
+    .dot_f32 = dsa_scalar_dot_f32,
+    .gemv_f32 = dsa_scalar_gemv_f32,
+    .gemv_bf16 = dsa_scalar_gemv_bf16,
+    .gemv_f16 = dsa_scalar_gemv_f16,
+    .gemv_e4m3 = dsa_scalar_gemv_e4m3,
+    .axpy_f32 = dsa_scalar_axpy_f32,
+    .scale_f32 = dsa_scalar_scale_f32,
+    .silu_multiply = dsa_scalar_silu_multiply,
+    .max_f32 = dsa_scalar_max_f32,
+    .exp_sum = dsa_scalar_exp_sum,
+    .relu_weighted_sum = dsa_scalar_relu_weighted_sum,
+};

@@ -1,0 +1,64 @@
+import SparseAttention
+import Synchronization
+import TestSupport
+import XCTest
+
+final class WorkersTests: XCTestCase {
+    func testCounts() throws {
+        XCTAssertEqual(Workers.one.count, 1)
+        XCTAssertGreaterThanOrEqual(Workers.all.count, 1)
+        XCTAssertEqual(try Workers(count: 1024).count, 1024)
+        for count in [0, -1, 1025] {
+            assertThrows(.invalidSetting(name: "threads", found: "\(count)", expected: "1 to 1024")) {
+                _ = try Workers(count: count)
+            }
+        }
+    }
+
+    func testEveryTileRunsOnce() throws {
+        for count in [1, 2, 4, 7] {
+            for tiles in [0, 1, 3, 100] {
+                let seen = Mutex([Int](repeating: 0, count: tiles))
+                try Workers(count: count).run(tiles: tiles) { tile in seen.withLock { $0[tile] += 1 } }
+                XCTAssertEqual(seen.withLock { $0 }, [Int](repeating: 1, count: tiles), "\(count) threads")
+            }
+        }
+    }
+
+    func testEachWorkerHasMemoryOfItsOwn() throws {
+        final class Memory: Sendable {
+            let busy = Atomic(false)
+        }
+        let made = Atomic(0)
+        let clashes = Atomic(0)
+        try Workers(count: 4).run(
+            tiles: 50,
+            scratch: {
+                made.wrappingAdd(1, ordering: .relaxed)
+                return Memory()
+            },
+            { _, memory in
+                if memory.busy.exchange(true, ordering: .acquiring) {
+                    clashes.wrappingAdd(1, ordering: .relaxed)
+                }
+                memory.busy.store(false, ordering: .releasing)
+            }
+        )
+        XCTAssertEqual(clashes.load(ordering: .relaxed), 0)
+        XCTAssertTrue((1...4).contains(made.load(ordering: .relaxed)))
+    }
+
+    func testRangesCoverEverything() throws {
+        for total in [0, 1, 7, 8, 9] {
+            let seen = Mutex<[Range<Int>]>([])
+            try Workers(count: 2).run(count: total, tile: 4) { range in seen.withLock { $0.append(range) } }
+            let ranges = seen.withLock { $0.sorted { $0.lowerBound < $1.lowerBound } }
+            XCTAssertEqual(ranges.flatMap { Array($0) }, Array(0..<total))
+            XCTAssertTrue(ranges.allSatisfy { $0.count <= 4 && $0.lowerBound % 4 == 0 })
+        }
+    }
+
+    func testTileCounts() {
+        XCTAssertEqual([0, 1, 4, 5].map { tileCount($0, 4) }, [0, 1, 1, 2])
+    }
+}

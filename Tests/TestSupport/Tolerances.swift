@@ -1,0 +1,41 @@
+/// Every bound the tests use, each with its reason.
+///
+/// Selection, gathering, number formats and the number of threads are compared bit by bit and have none. None of
+/// these is read from the environment.
+package enum Tolerances {
+    /// What a fast path may add to the error of a plain `Float` loop.
+    ///
+    /// A fast path sums in another order: with vector registers it is usually more exact than the loop, but on a
+    /// lucky case the loop is exact to the last bit, so twice its error can be too little.
+    package static let plainLoopFactor = 2.0
+
+    /// A floor under that bound, as relative L2: two roundings of float32 (2^-24 each), and one exponential of
+    /// up to 2 ULP.
+    package static let floor = 4e-7
+
+    /// How far a plain `Float` loop may be from the `Double` reference, as relative L2.
+    ///
+    /// Both are the definition; thousands of roundings that do not cancel stay below this, a wrong formula does
+    /// not.
+    package static let plainLoop = 2e-5
+
+    /// Two ways to compute the same attention (another form, prefill and decode, parts and whole), as relative
+    /// L2: each is within `floor` and a few times 2^-24 of the exact result, at the sums of at most 2,500 terms
+    /// in these tests.
+    package static let sameAttention = 3e-6
+
+    /// A probability row summing to one, absolute: one rounding for each of up to 200 terms.
+    package static let unitSum = 1e-5
+
+    /// Products of computed singular vectors, absolute: LAPACK promises a small multiple of the dimension (at most
+    /// 100 here) times 2^-24.
+    package static let orthogonality = 2e-5
+
+    /// A least-squares residual against the columns it must be orthogonal to, relative: condition number (below
+    /// 100 here) times 2^-24, times the dimension.
+    package static let leastSquares = 2e-4
+
+    /// `log` and `exp` of a statistic that passes through float32 once, absolute, for values below 16: half a unit in
+    /// the last place is 4.8e-7.
+    package static let statistic = 2e-6
+}
