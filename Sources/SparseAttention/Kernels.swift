@@ -137,6 +137,18 @@ extension Kernels {
         active.gemv_f16(rows, columns, columns, matrix, vector, output)
     }
 
+    /// `output[r] = matrix[r] · vector` for rows of E4M3 codes, `stride` codes apart, at unit scale.
+    package static func multiply(
+        float8 matrix: UnsafePointer<UInt8>,
+        rows: Int,
+        columns: Int,
+        stride: Int,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        active.gemv_e4m3(rows, columns, stride, matrix, vector, output)
+    }
+
     /// Widens bfloat16 bits, exactly.
     package static func widen(
         bfloat16 x: UnsafePointer<UInt16>,

@@ -1,3 +1,38 @@
+/// The scales of a weight stored as E4M3 codes: one for each block of 128×128, edge blocks partial.
+package struct BlockScales: Sendable {
+    /// Rows and columns of a block.
+    package static let width = QuantizedWeight.blockWidth
+
+    private let values: [Float]  // [⌈rows / 128⌉, ⌈columns / 128⌉]
+    private let blockColumns: Int
+    private let firstRow: Int  // rows of the whole weight before this part
+
+    /// The scales of a whole weight of the given width.
+    package init(_ values: [Float], columns: Int) {
+        self.init(values, blockColumns: tileCount(columns, Self.width), firstRow: 0)
+    }
+
+    private init(_ values: [Float], blockColumns: Int, firstRow: Int) {
+        self.values = values
+        self.blockColumns = blockColumns
+        self.firstRow = firstRow
+    }
+
+    fileprivate func dropping(rows first: Int) -> BlockScales {
+        BlockScales(values, blockColumns: blockColumns, firstRow: firstRow + first)
+    }
+
+    fileprivate subscript(row row: Int, column column: Int) -> Float {
+        values[(firstRow + row) / Self.width * blockColumns + column / Self.width]
+    }
+
+    fileprivate func forEachBlock(inRow row: Int, columns: Int, _ body: (Range<Int>, Float) -> Void) {
+        for start in stride(from: 0, to: columns, by: Self.width) {
+            body(start..<min(start + Self.width, columns), self[row: row, column: start])
+        }
+    }
+}
+
 /// The weight of a linear layer, in the format its file stores.
 ///
 /// The numbers stay where they are, usually in a memory-mapped file, and are widened to float32 tile by tile
@@ -8,13 +43,26 @@ package struct WeightMatrix: @unchecked Sendable {
     /// How one element is stored.
     package enum Format: Sendable {
         case float32, bfloat16, float16
+        /// E4M3 codes with one scale for each block of 128×128.
+        case float8(BlockScales)
 
         /// The size of one element in bytes.
         package var byteCount: Int {
             switch self {
             case .float32: 4
             case .bfloat16, .float16: 2
+            case .float8: 1
             }
+        }
+
+        /// The format of the rows from `first` on.
+        fileprivate func dropping(rows first: Int) -> Format {
+            if case .float8(let scales) = self { .float8(scales.dropping(rows: first)) } else { self }
+        }
+
+        /// Whether products can read the elements where they are stored.
+        fileprivate var isFloat32: Bool {
+            if case .float32 = self { true } else { false }
         }
     }
 
@@ -72,7 +120,7 @@ package struct WeightMatrix: @unchecked Sendable {
         return WeightMatrix(
             rows: range.count,
             columns: columns,
-            format: format,
+            format: format.dropping(rows: range.lowerBound),
             base: base + range.lowerBound * columns * format.byteCount,
             owner: owner
         )
@@ -92,6 +140,13 @@ package struct WeightMatrix: @unchecked Sendable {
             Kernels.widen(bfloat16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
         case .float16:
             Kernels.widen(float16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
+        case .float8(let scales):
+            Kernels.widen(float8: start.assumingMemoryBound(to: UInt8.self), into: output.base, count: count)
+            for (row, source) in range.enumerated() {
+                scales.forEachBlock(inRow: source, columns: columns) { columns, scale in
+                    Kernels.scale(output[row] + columns.lowerBound, by: scale, count: columns.count)
+                }
+            }
         }
     }
 
@@ -133,7 +188,7 @@ extension WeightMatrix {
         let tile = min(max(Self.tileFloats / max(columns, 1), 32), 512)
         workers.run(
             tiles: tileCount(rows, tile),
-            scratch: { TileScratch(rows: format == .float32 ? 0 : tile, columns: columns) },
+            scratch: { TileScratch(rows: format.isFloat32 ? 0 : tile, columns: columns) },
             { index, scratch in
                 let range = index * tile..<min((index + 1) * tile, rows)
                 let weights = view(of: range, scratch: scratch.tile)
@@ -152,7 +207,7 @@ extension WeightMatrix {
     }
 
     private func view(of range: Range<Int>, scratch: MutableMatrixView) -> MatrixView {
-        guard format != .float32 else {
+        guard !format.isFloat32 else {
             let start = base.assumingMemoryBound(to: Float.self) + range.lowerBound * columns
             return MatrixView(base: start, rows: range.count, columns: columns, stride: columns)
         }
@@ -176,6 +231,35 @@ extension WeightMatrix {
         case .float16:
             let matrix = start.assumingMemoryBound(to: UInt16.self)
             Kernels.multiply(float16: matrix, rows: rows, columns: columns, vector: vector, into: output)
+        case .float8(let scales):
+            multiply(range, scales: scales, vector: vector, into: output)
+        }
+    }
+
+    /// The same for E4M3 codes: the sum of each block, times its scale, blocks ascending.
+    private func multiply(
+        _ range: Range<Int>,
+        scales: BlockScales,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        let codes = base.assumingMemoryBound(to: UInt8.self)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: range.count) { partial in
+            guard let sums = partial.baseAddress else { return }
+            output.update(repeating: 0, count: range.count)
+            for start in stride(from: 0, to: columns, by: BlockScales.width) {
+                Kernels.multiply(
+                    float8: codes + range.lowerBound * columns + start,
+                    rows: range.count,
+                    columns: min(BlockScales.width, columns - start),
+                    stride: columns,
+                    vector: vector + start,
+                    into: sums
+                )
+                for (index, row) in range.enumerated() {
+                    output[index] += sums[index] * scales[row: row, column: start]
+                }
+            }
         }
     }
 }

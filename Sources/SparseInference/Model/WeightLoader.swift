@@ -11,10 +11,8 @@ package struct WeightLoader {
         self.workers = workers
     }
 
-    /// The formats a linear layer's weight may be stored in.
-    private static let formats: [DataType: WeightMatrix.Format] = [
-        .float32: .float32, .bfloat16: .bfloat16, .float16: .float16,
-    ]
+    /// What the numbers of norms and biases may be stored as.
+    private static let plainTypes: [DataType] = [.float32, .bfloat16, .float16]
 
     /// The weight of a linear layer, left where it is stored.
     ///
@@ -26,14 +24,29 @@ package struct WeightLoader {
         let entry = try source.require(
             name + ".weight",
             shape: [outputs, inputs],
-            dataTypes: [.float32, .bfloat16, .float16]
+            dataTypes: Self.plainTypes + [.float8E4M3]
         )
-        guard let format = Self.formats[entry.dataType],
-            let base = source.mappedBytes(of: entry).baseAddress
-        else {
+        guard let base = source.mappedBytes(of: entry).baseAddress else {
             throw .checkpoint(file: entry.file, .tensor(entry.name, .missing))
         }
-        return WeightMatrix(rows: outputs, columns: inputs, format: format, base: base, owner: source)
+        return WeightMatrix(rows: outputs, columns: inputs, format: try format(of: entry), base: base, owner: source)
+    }
+
+    /// How a weight is stored; that of E4M3 codes includes the scales beside them.
+    private func format(of entry: TensorEntry) throws(SparseInferenceError) -> WeightMatrix.Format {
+        switch entry.dataType {
+        case .bfloat16: return .bfloat16
+        case .float16: return .float16
+        case .float8E4M3:
+            let width = BlockScales.width
+            let scales = try source.require(
+                entry.name + "_scale_inv",
+                shape: entry.shape.map { ($0 + width - 1) / width },
+                dataTypes: Self.plainTypes
+            )
+            return .float8(BlockScales(try source.floats(of: scales.name), columns: entry.shape[1]))
+        default: return .float32
+        }
     }
 
     /// A linear layer.
@@ -43,7 +56,7 @@ package struct WeightLoader {
 
     /// A vector of numbers, widened to float32.
     func vector(_ name: String, count: Int) throws(SparseInferenceError) -> Tensor {
-        let entry = try source.require(name, shape: [count], dataTypes: [.float32, .bfloat16, .float16])
+        let entry = try source.require(name, shape: [count], dataTypes: Self.plainTypes)
         return Tensor(trusted: try source.floats(of: entry.name), shape: Shape(trusted: [count]))
     }
 
