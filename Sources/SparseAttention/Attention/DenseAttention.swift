@@ -167,9 +167,12 @@ extension DenseAttention {
                         let head = index / parts / tiles
                         let tokens = tile * tileTokens..<min((tile + 1) * tileTokens, queryTokens)
                         memory.load(queries, tokens: tokens, heads: head * group..<(head + 1) * group, of: heads)
+                        // Early tokens see nothing of the later parts.
+                        let start = part * keysPerPart
+                        let end = max(start, min(start + keysPerPart, position + tokens.upperBound))
                         memory.attend(
                             keyHeads[head],
-                            keys: part * keysPerPart..<min((part + 1) * keysPerPart, position + tokens.upperBound),
+                            keys: start..<end,
                             firstVisible: position + tokens.lowerBound + 1
                         )
                         for token in tokens {

@@ -129,6 +129,10 @@ extension RotaryEmbedding {
             let found = vectors.shape.dimensions.first ?? 0
             throw .dimensionMismatch(.queryTokens, argument: "vectors", expected: positions, found: found)
         }
+        guard rotation.cosines.shape[1] == dim / 2 else {
+            let found = 2 * rotation.cosines.shape[1]
+            throw .dimensionMismatch(.ropeDim, argument: "rotation", expected: dim, found: found)
+        }
         guard offset >= 0, offset + dim <= width else {
             throw .dimensionMismatch(.ropeDim, argument: "vectors", expected: offset + dim, found: width)
         }

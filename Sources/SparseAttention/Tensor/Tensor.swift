@@ -70,7 +70,8 @@ extension Tensor {
     public func slice(_ range: Range<Int>) throws(SparseAttentionError) -> Tensor {
         let length = shape.rank == 0 ? 0 : shape[0]
         guard range.lowerBound >= 0, range.upperBound <= length else {
-            throw .positionOutOfRange(position: range.upperBound, allowed: 0..<length + 1)
+            let position = range.lowerBound < 0 ? range.lowerBound : range.upperBound
+            throw .positionOutOfRange(position: position, allowed: 0..<length + 1)
         }
         let inner = Shape(trusted: Array(shape.dimensions.dropFirst()))
         return Tensor(
