@@ -9,16 +9,16 @@ struct DSABench: ParsableCommand {
         commandName: "dsa-bench",
         abstract: "Times dense against sparse attention of one DeepSeek-V3.2 layer, per token.",
         discussion: """
-            Needs no model: inputs are seeded random numbers in float32. Results are first compared with their \
-            definitions; a wrong one ends the run before anything is timed.
+            Needs no model: inputs are seeded random numbers in float32. Results are first compared with \
+            their definitions; a wrong one ends the run before anything is timed.
 
-            Decode: absorbed queries of one token against a sequence, the attention core alone. Dense attends to \
-            every token; sparse is index scores, top-k, and attention to the selected tokens.
+            Decode: absorbed queries of one token against a sequence, the attention core alone. Dense \
+            attends to every token; sparse is index scores, top-k, and attention to the selected tokens.
 
-            Prefill: a chunk of tokens that ends at the position, the projections of keys and values included, \
-            each side in the form with fewer operations. A part of the chunk runs whose work is exactly \
-            proportional, and its time is scaled: some of the heads in expanded form, the middle tokens of the \
-            chunk for index scores and the absorbed sparse core. The report says which.
+            Prefill: a chunk of tokens that ends at the position, the projections of keys and values \
+            included, each side in the form with fewer operations. A part of the chunk runs whose work is \
+            exactly proportional, and its time is scaled: some of the heads in expanded form, the middle \
+            tokens of the chunk for index scores and the absorbed sparse core. The report says which.
 
             Times are medians; dense and sparse run in turn. GFLOP/s are operations by count over time, and \
             shares refer to the rate of large float32 matrix products in the same run.
@@ -184,6 +184,8 @@ extension DSABench {
             )
         }
         let byCount = Crossing.at(shape.indexOvertakesCore)
-        return crossings + [("indexOverCoreByCount", "By count of operations, scoring overtakes the core", byCount)]
+        return crossings + [
+            ("indexOverCoreByCount", "By count of operations, scoring overtakes the core", byCount)
+        ]
     }
 }

@@ -30,6 +30,7 @@ struct Laps {
     ///   - part: its name.
     ///   - factor: what turns the time of the work done into that of one query token.
     ///   - work: what is timed.
+    /// - Returns: what `work` returns.
     mutating func time<Result>(
         _ part: String,
         scaledBy factor: Double = 1,

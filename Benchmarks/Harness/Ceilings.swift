@@ -11,11 +11,6 @@ struct Ceilings: Encodable {
     static func highest(_ a: Ceilings, _ b: Ceilings) -> Ceilings {
         Ceilings(sgemm: max(a.sgemm, b.sgemm), memoryRead: max(a.memoryRead, b.memoryRead))
     }
-
-    /// The largest relative change of a ceiling from one measurement to another.
-    func drift(to other: Ceilings) -> Double {
-        max(abs(other.sgemm / sgemm - 1), abs(other.memoryRead / memoryRead - 1))
-    }
 }
 
 /// Measures the ceilings.
@@ -62,7 +57,10 @@ struct CeilingProbe {
         var largest = Tensor(repeating: 0, shape: [Self.readRows])
         return largest.withMutableMatrix { largest in
             numbers.withMatrix { numbers in
-                rate(of: Double(numbers.rows * numbers.columns * MemoryLayout<Float>.stride), repetitions: repetitions) {
+                rate(
+                    of: Double(numbers.rows * numbers.columns * MemoryLayout<Float>.stride),
+                    repetitions: repetitions
+                ) {
                     workers.run(tiles: numbers.rows) { row in
                         largest.base[row] = Kernels.maximum(numbers[row], count: numbers.columns)
                     }

@@ -10,7 +10,7 @@ struct Chart {
     private let milliseconds: ClosedRange<Double>
 
     private static let width = 1040.0
-    private static let height = 520.0
+    private static let height = 490.0
     private static let panel = (width: 430.0, height: 320.0, top: 110.0)
     private static let panelLefts = [70.0, 590.0]
     private static let ink = "#1f2933"
@@ -40,10 +40,16 @@ struct Chart {
         let (width, height) = (number(Self.width), number(Self.height))
         var lines = [
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(width)\" height=\"\(height)\" "
-                + "viewBox=\"0 0 \(width) \(height)\" font-family=\"Helvetica, Arial, sans-serif\" role=\"img\">",
+                + "viewBox=\"0 0 \(width) \(height)\" font-family=\"Helvetica, sans-serif\" role=\"img\">",
             "<title>Dense and sparse attention of one DeepSeek-V3.2 layer</title>",
             "<rect width=\"\(width)\" height=\"\(height)\" fill=\"#ffffff\"/>",
-            text("Dense and sparse attention, one DeepSeek-V3.2 layer", x: 28, y: 36, size: 20, weight: "bold"),
+            text(
+                "Dense and sparse attention, one DeepSeek-V3.2 layer",
+                x: 28,
+                y: 36,
+                size: 20,
+                weight: "bold"
+            ),
             text(subtitle, x: 28, y: 58, size: 12.5, colour: "#52606d"),
         ]
         lines += legend
@@ -56,11 +62,9 @@ struct Chart {
     private var subtitle: String {
         let machine = report.machine
         let threads = machine.threads == 1 ? "1 thread" : "\(machine.threads) threads"
-        return String(
-            format: "\(machine.processor), \(threads), \(machine.kernels) kernels, float32, "
-                + "sgemm %.0f GFLOP/s; medians, both axes logarithmic",
-            report.ceiling.sgemm
-        )
+        let ceiling = String(format: "%.0f", report.ceiling.sgemm)
+        return "\(machine.processor), \(threads), \(machine.kernels) kernels, float32, "
+            + "sgemm \(ceiling) GFLOP/s; medians, both axes logarithmic"
     }
 
     private var legend: [String] {
@@ -82,7 +86,9 @@ extension Chart {
         var lines = [text(title, x: left, y: top - 14, size: 14, weight: "bold")]
         for tick in ticks {
             let y = height(of: tick)
-            lines.append(line(from: (left, y), to: (left + Self.panel.width, y), colour: Self.faint, width: 1))
+            lines.append(
+                line(from: (left, y), to: (left + Self.panel.width, y), colour: Self.faint, width: 1)
+            )
             lines.append(text(label(tick), x: left - 8, y: y + 4, size: 12, anchor: "end"))
         }
         for position in positions {
@@ -90,9 +96,17 @@ extension Chart {
             lines.append(line(from: (x, bottom), to: (x, bottom + 5), colour: Self.ink, width: 1))
             lines.append(text(positionLabel(position), x: x, y: bottom + 20, size: 12, anchor: "middle"))
         }
-        lines.append(line(from: (left, bottom), to: (left + Self.panel.width, bottom), colour: Self.ink, width: 1))
         lines.append(
-            text("tokens in the sequence", x: left + Self.panel.width / 2, y: bottom + 42, size: 12.5, anchor: "middle")
+            line(from: (left, bottom), to: (left + Self.panel.width, bottom), colour: Self.ink, width: 1)
+        )
+        lines.append(
+            text(
+                "tokens in the sequence",
+                x: left + Self.panel.width / 2,
+                y: bottom + 42,
+                size: 12.5,
+                anchor: "middle"
+            )
         )
         lines.append(text("ms per token", x: left - 42, y: top + 6, size: 12.5, isTurned: true))
         for series in Self.series {
@@ -110,7 +124,8 @@ extension Chart {
             "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(series.colour)\" stroke-width=\"2.5\"/>"
         ]
             + zip(measurements, points).map { measurement, point in
-                let title = "\(series.name), \(positionLabel(measurement.benchmark.position)): "
+                let title =
+                    "\(series.name), \(positionLabel(measurement.benchmark.position)): "
                     + "\(label(measurement.milliseconds)) ms"
                 return "<circle cx=\"\(number(point.0))\" cy=\"\(number(point.1))\" r=\"3.5\" "
                     + "fill=\"\(series.colour)\"><title>\(title)</title></circle>"
@@ -126,8 +141,20 @@ extension Chart {
         let factor = String(format: "%.1f×", dense.milliseconds / sparse.milliseconds)
         let middle = (height(of: dense.milliseconds) + height(of: sparse.milliseconds)) / 2
         return [
-            text(label(dense.milliseconds), x: x, y: height(of: dense.milliseconds) - 8, size: 12, anchor: "end"),
-            text(label(sparse.milliseconds), x: x + 8, y: height(of: sparse.milliseconds) + 20, size: 12, anchor: "end"),
+            text(
+                label(dense.milliseconds),
+                x: x,
+                y: height(of: dense.milliseconds) - 8,
+                size: 12,
+                anchor: "end"
+            ),
+            text(
+                label(sparse.milliseconds),
+                x: x + 8,
+                y: height(of: sparse.milliseconds) + 20,
+                size: 12,
+                anchor: "end"
+            ),
             text(factor, x: x + 12, y: middle + 5, size: 15, weight: "bold", anchor: "end"),
         ]
     }
@@ -144,7 +171,8 @@ extension Chart {
     }
 
     private func height(of value: Double) -> Double {
-        let share = log(value / milliseconds.lowerBound) / log(milliseconds.upperBound / milliseconds.lowerBound)
+        let share =
+            log(value / milliseconds.lowerBound) / log(milliseconds.upperBound / milliseconds.lowerBound)
         return Self.panel.top + Self.panel.height * (1 - share)
     }
 
@@ -192,11 +220,11 @@ extension Chart {
         anchor: String = "start",
         isTurned: Bool = false
     ) -> String {
-        let escaped = content.replacingOccurrences(of: "&", with: "&amp;")
+        let content = content.replacingOccurrences(of: "&", with: "&amp;")
             .replacingOccurrences(of: "<", with: "&lt;")
         let turn = isTurned ? " transform=\"rotate(-90 \(number(x)) \(number(y)))\"" : ""
         let anchor = isTurned ? "end" : anchor
         return "<text x=\"\(number(x))\" y=\"\(number(y))\" font-size=\"\(number(size))\" "
-            + "font-weight=\"\(weight)\" fill=\"\(colour)\" text-anchor=\"\(anchor)\"\(turn)>\(escaped)</text>"
+            + "font-weight=\"\(weight)\" fill=\"\(colour)\" text-anchor=\"\(anchor)\"\(turn)>\(content)</text>"
     }
 }

@@ -11,7 +11,7 @@ enum Crossing {
 
     /// Finds the position from which `rising` stays above `other`.
     ///
-    /// Between two positions the logarithm of the ratio is taken to be linear in the logarithm of the position.
+    /// Between two positions the logarithm of the ratio is taken as linear in the logarithm of the position.
     ///
     /// - Parameter points: ascending in position, at least one.
     init(_ points: [(position: Int, rising: Double, other: Double)]) {

@@ -46,9 +46,13 @@ struct Machine: Encodable {
     private static var processorName: String {
         #if canImport(Darwin)
             var length = 0
-            guard sysctlbyname("machdep.cpu.brand_string", nil, &length, nil, 0) == 0 else { return "unknown" }
+            guard sysctlbyname("machdep.cpu.brand_string", nil, &length, nil, 0) == 0 else {
+                return "unknown"
+            }
             var name = [UInt8](repeating: 0, count: length)
-            guard sysctlbyname("machdep.cpu.brand_string", &name, &length, nil, 0) == 0 else { return "unknown" }
+            guard sysctlbyname("machdep.cpu.brand_string", &name, &length, nil, 0) == 0 else {
+                return "unknown"
+            }
             return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
         #else
             let information = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""

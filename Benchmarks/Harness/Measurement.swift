@@ -55,10 +55,12 @@ struct Measurement {
     ///
     /// The first turn warms up and is not counted, unless it alone takes a quarter of the time allowed: so
     /// long a run has warmed itself.
+    ///
     /// - Parameters:
     ///   - cases: at least one.
     ///   - repetitions: how often to run each.
     /// - Returns: one measurement for each case, in order.
+    /// - Throws: whatever a case throws.
     static func alternating(_ cases: [BenchmarkCase], repetitions: Repetitions) throws -> [Measurement] {
         let clock = ContinuousClock()
         let start = clock.now
@@ -67,7 +69,8 @@ struct Measurement {
             laps = cases.map { _ in [] }
         }
         while laps[0].count < repetitions.minimum
-            || laps[0].count < repetitions.maximum && (clock.now - start).milliseconds < repetitions.seconds * 1e3
+            || laps[0].count < repetitions.maximum
+                && (clock.now - start).milliseconds < repetitions.seconds * 1e3
         {
             for (index, benchmark) in cases.enumerated() {
                 laps[index].append(try run(benchmark))

@@ -24,6 +24,7 @@ struct Noise {
     /// - Parameters:
     ///   - shape: the tensor's shape.
     ///   - offset: the index in the stream of its first number.
+    /// - Returns: numbers `offset ..< offset + shape.count` of the stream, in row-major order.
     func tensor(_ shape: Shape, offset: Int = 0) -> Tensor {
         var tensor = Tensor(uninitialized: shape)
         tensor.withMutableMatrix { matrix in

@@ -22,7 +22,8 @@ struct Positions: Equatable {
         let values = try argument.split(separator: ",").map { part in
             let isThousands = part.hasSuffix("K") || part.hasSuffix("k")
             let factor = isThousands ? 1024 : 1
-            guard let number = Int(isThousands ? part.dropLast() : part), (1...Self.limit / factor).contains(number)
+            guard let number = Int(isThousands ? part.dropLast() : part),
+                (1...Self.limit / factor).contains(number)
             else {
                 throw ValidationError("'\(part)' is not a position from 1 to \(Self.limit / 1024)K.")
             }

@@ -3,9 +3,9 @@ import Foundation
 extension Report {
     /// The report for comparison.
     ///
-    /// `results` holds median milliseconds for one query token with `p10` and `p90`; `gigaflops` is the count of
-    /// operations over that time, and `shareOfCeiling` its share of `ceilings.sgemm`, the higher of the two
-    /// measurements in `ceilingsAtStart` and `ceilingsAtEnd`. `sampled` names the part that ran, if not all did.
+    /// `results` holds median milliseconds for one query token with `p10` and `p90`; `gigaflops` is the count
+    /// of operations over that time, and `shareOfCeiling` its share of `ceilings.sgemm`. Each ceiling is the
+    /// higher one of `ceilingsAtStart` and `ceilingsAtEnd`. `sampled` names what ran, if not all did.
     func json() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

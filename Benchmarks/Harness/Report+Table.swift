@@ -3,8 +3,8 @@ import Foundation
 extension Report {
     /// The report for people.
     var table: String {
-        var lines = [ceilingLine("ceilings at the end", ceilings.end)]
-        if let driftWarning { lines.append(driftWarning) }
+        var lines =
+            [ceilingLine("at start", ceilings.start), ceilingLine("at end", ceilings.end)] + driftWarnings
         for (title, phase) in [
             ("Decode: one token, attention core, milliseconds", "decode"),
             ("Prefill: chunk of \(chunk), milliseconds per token", "prefill"),
@@ -18,9 +18,9 @@ extension Report {
     }
 
     /// Ceilings on one line.
-    func ceilingLine(_ title: String, _ ceilings: Ceilings) -> String {
+    private func ceilingLine(_ title: String, _ ceilings: Ceilings) -> String {
         String(
-            format: "\(title): sgemm %.0f GFLOP/s, memory read %.1f GB/s",
+            format: "ceilings \(title): sgemm %.0f GFLOP/s, memory read %.1f GB/s",
             ceilings.sgemm,
             ceilings.memoryRead
         )
@@ -32,7 +32,9 @@ extension Report {
             "position", "dense", "sparse", "ratio", "dense GFLOP/s", "of sgemm", "sparse GFLOP/s", "of sgemm",
         ])
         return [head]
-            + zip(measurements(named: "dense-\(phase)"), measurements(named: "sparse-\(phase)")).map { dense, sparse in
+            + zip(measurements(named: "dense-\(phase)"), measurements(named: "sparse-\(phase)")).map {
+                dense,
+                sparse in
                 columns([
                     positionLabel(dense.benchmark.position),
                     milliseconds(dense.milliseconds),

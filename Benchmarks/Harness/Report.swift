@@ -23,7 +23,9 @@ struct Report {
 
     /// What was timed under a name, ascending in position.
     func measurements(named name: String) -> [Measurement] {
-        measurements.filter { $0.benchmark.name == name }.sorted { $0.benchmark.position < $1.benchmark.position }
+        measurements.filter { $0.benchmark.name == name }.sorted {
+            $0.benchmark.position < $1.benchmark.position
+        }
     }
 
     /// The share of the matrix-product ceiling a case reached.
@@ -31,11 +33,18 @@ struct Report {
         measurement.gigaflops / ceiling.sgemm
     }
 
-    /// A warning when a ceiling moved, else nil.
-    var driftWarning: String? {
-        let drift = ceilings.start.drift(to: ceilings.end)
-        guard drift > Self.tolerableDrift else { return nil }
-        return String(format: "WARNING: a ceiling moved by %.0f %% during the run; run again.", drift * 100)
+    /// A warning for each ceiling that moved.
+    var driftWarnings: [String] {
+        let (start, end) = ceilings
+        return [("sgemm", start.sgemm, end.sgemm), ("memory read", start.memoryRead, end.memoryRead)]
+            .filter { abs($0.2 / $0.1 - 1) > Self.tolerableDrift }
+            .map {
+                String(
+                    format: "WARNING: \($0.0) moved from %.0f to %.0f during the run; run again.",
+                    $0.1,
+                    $0.2
+                )
+            }
     }
 }
 

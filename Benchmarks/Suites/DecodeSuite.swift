@@ -2,9 +2,9 @@ import SparseAttention
 
 /// One new token against a sequence: dense against sparse.
 ///
-/// Both start from absorbed queries `[1, heads, latentDim + ropeDim]` and end with sums of latents. Moving the
-/// key projection into the query and applying the value projection cost both sides the same and are not timed.
-/// Dense is attention to all rows; sparse is index scores, selection, and attention to the selected rows.
+/// Both start from absorbed queries `[1, heads, latentDim + ropeDim]` and end with sums of latents. Moving
+/// the key projection into the query and applying the value projection cost both sides the same and are not
+/// timed. Dense is attention to all rows; sparse is index scores, selection, and attention to the selected.
 struct DecodeSuite {
     /// The sequence.
     let data: LayerData
@@ -61,10 +61,16 @@ struct DecodeSuite {
             name: "sparse-decode",
             position: position,
             operations: shape.indexScores(tokens: tokens) + shape.sparseCore(tokens: tokens),
-            bytes: shape.indexKeyBytes(tokens: tokens) + shape.latentBytes(tokens: min(Double(shape.topK), tokens))
+            bytes: shape.indexKeyBytes(tokens: tokens)
+                + shape.latentBytes(tokens: min(Double(shape.topK), tokens))
         ) { laps in
             let selection = try laps.time(Self.selectionPart) {
-                try indexer.select(queries: indexQueries, weights: weights, keys: data.indexKeys, from: position - 1)
+                try indexer.select(
+                    queries: indexQueries,
+                    weights: weights,
+                    keys: data.indexKeys,
+                    from: position - 1
+                )
             }
             _ = try laps.time(Self.corePart) {
                 try attention.attend(queries, to: data.latents, at: selection, scale: shape.scale)

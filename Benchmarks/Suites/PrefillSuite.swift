@@ -7,9 +7,9 @@ import SparseAttention
 /// would: expanded for dense, absorbed for sparse once the sequence is long.
 ///
 /// A whole chunk takes minutes at 128 K, so a part runs whose work is exactly proportional, and its time is
-/// scaled: in expanded form some of the heads, each of which goes through all tokens of the chunk on one thread
-/// with keys and values of its own; for index scores and the absorbed sparse core the middle tokens of the chunk,
-/// which see as many tokens as those of the chunk do on average.
+/// scaled: in expanded form some of the heads, each of which goes through all tokens of the chunk on one
+/// thread with keys and values of its own; for index scores and the absorbed sparse core the middle tokens of
+/// the chunk, which see as many tokens as those of the chunk do on average.
 struct PrefillSuite {
     /// The sequence.
     let data: LayerData

@@ -19,8 +19,9 @@ struct Verification {
         var description: String { "wrong result, nothing was timed: \(what): \(found)" }
     }
 
-    /// The relative L2 distance allowed between two orders of the same float32 sums: sums of 10³ terms differ by
-    /// some 10⁻⁶, a wrong element or a wrong token by 10⁻³ and more.
+    /// The relative L2 distance allowed between two orders of the same float32 sums.
+    ///
+    /// Sums of 10³ terms differ by some 10⁻⁶; a wrong element or token shows as 10⁻³ and more.
     private static let tolerance = 2e-5
 
     /// Runs all checks.

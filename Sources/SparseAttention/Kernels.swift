@@ -185,6 +185,15 @@ extension Kernels {
         active.narrow_bf16(count, x, y)
     }
 
+    /// Rounds to bfloat16 in place, nearest, ties to even.
+    package static func roundToBFloat16(_ x: UnsafeMutablePointer<Float>, count: Int) {
+        withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count) { bits in
+            guard let start = bits.baseAddress else { return }
+            active.narrow_bf16(count, x, start)
+            active.widen_bf16(count, start, x)
+        }
+    }
+
     /// Clamps to ±448 and rounds to E4M3, nearest, ties to even.
     package static func round(
         _ x: UnsafePointer<Float>,

@@ -38,4 +38,13 @@ package enum Tolerances {
     /// `log` and `exp` of a statistic that passes through float32 once, absolute, for values below 16: half a unit in
     /// the last place is 4.8e-7.
     package static let statistic = 2e-6
+
+    /// Two ways to run the same layers of a tiny model (other chunks, another form, another storage of the same
+    /// numbers), as relative L2 of its logits: `sameAttention` for each of at most four layers, of which the norms
+    /// and the feed-forward layers behind it enlarge the difference a few times.
+    package static let sameModel = 1e-9
+
+    /// Logits of a tiny model with caches in bfloat16, as relative L2: each cached number is off by up to 2^-9, some
+    /// of it in each of four layers; experts may change where two are about as good.
+    package static let bfloat16Cache = 1e-9
 }

@@ -7,9 +7,12 @@
 public struct DenseAttention: Sendable {
     /// The threads to use.
     public let workers: Workers
+    /// How probabilities and outputs are rounded; float32 leaves them alone.
+    public let activations: StorageFormat
 
     /// Attention on the given threads.
-    public init(workers: Workers = .all) {
+    public init(activations: StorageFormat = .float32, workers: Workers = .all) {
+        self.activations = activations
         self.workers = workers
     }
 
@@ -80,16 +83,35 @@ public struct DenseAttention: Sendable {
         }
         let (heads, keyHeads) = (queries.shape[1], keys.shape[1])
         guard keys.shape[2] == queries.shape[2] else {
-            throw .dimensionMismatch(.headDim, argument: "keys", expected: queries.shape[2], found: keys.shape[2])
+            throw .dimensionMismatch(
+                .headDim,
+                argument: "keys",
+                expected: queries.shape[2],
+                found: keys.shape[2]
+            )
         }
         guard values.shape[0] == keys.shape[0] else {
-            throw .dimensionMismatch(.keyTokens, argument: "values", expected: keys.shape[0], found: values.shape[0])
+            throw .dimensionMismatch(
+                .keyTokens,
+                argument: "values",
+                expected: keys.shape[0],
+                found: values.shape[0]
+            )
         }
         guard values.shape[1] == keyHeads else {
-            throw .dimensionMismatch(.keyHeads, argument: "values", expected: keyHeads, found: values.shape[1])
+            throw .dimensionMismatch(
+                .keyHeads,
+                argument: "values",
+                expected: keyHeads,
+                found: values.shape[1]
+            )
         }
         guard heads > 0, keyHeads > 0, heads % keyHeads == 0 else {
-            throw .invalidSetting(name: "heads", found: "\(heads) over \(keyHeads)", expected: "a positive multiple")
+            throw .invalidSetting(
+                name: "heads",
+                found: "\(heads) over \(keyHeads)",
+                expected: "a positive multiple"
+            )
         }
         guard queries.shape[0] <= keys.shape[0] else {
             throw .invalidSetting(
@@ -113,7 +135,7 @@ func requirePositive(_ scale: Float) throws(SparseAttentionError) {
 // MARK: - Tiles
 
 /// The keys of one key head, and its values: rows of their own, or the first columns of the keys.
-struct KeyHead: Sendable {
+private struct KeyHead: Sendable {
     let keys: RowsView  // [keyTokens, headDim]
     let values: RowsView?  // [keyTokens, valueDim]
 }
@@ -127,10 +149,40 @@ extension DenseAttention {
     /// every core busy.
     private static let enoughTiles = 32
     /// The fewest keys of a part when keys are split, and the most parts.
-    private static let (partKeys, mostParts) = (1024, 64)
+    private static let (partKeys, mostParts) = (512, 64)
+
+    /// Attends causally to rows that all heads share: a row is the key, its first columns are the value.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, rowDim]`, absorbed.
+    ///   - latents: the rows of the sequence; those from `position + queryTokens` on are not read.
+    ///   - valueDim: the width of a value, at most `rowDim`.
+    ///   - position: the position of the first query token.
+    ///   - scale: what scores are multiplied by, positive.
+    /// - Returns: output, log-sum-exp and largest score of each query token and head.
+    /// - Complexity: `2 · queryTokens · keyTokens · heads · (rowDim + valueDim)` operations before masking.
+    package func attend(
+        _ queries: Tensor,
+        to latents: RowsView,
+        valueDim: Int,
+        position: Int,
+        scale: Float
+    ) -> AttentionResult {
+        precondition(
+            queries.shape.rank == 3 && queries.shape[2] == latents.columns && valueDim <= latents.columns
+        )
+        precondition(position >= 0 && position + queries.shape[0] <= latents.rows)
+        return attend(
+            queries,
+            keyHeads: [KeyHead(keys: latents, values: nil)],
+            valueDim: valueDim,
+            position: position,
+            scale: scale
+        )
+    }
 
     /// Attends with queries at `position ..< position + queryTokens` over keys at `0 ..< keyTokens`.
-    func attend(
+    private func attend(
         _ queries: Tensor,
         keyHeads: [KeyHead],
         valueDim: Int,
@@ -143,9 +195,12 @@ extension DenseAttention {
         let tiles = tileCount(queryTokens, tileTokens)
         let keyTokens = position + queryTokens
         let keysPerPart =
-            tiles * keyHeads.count >= Self.enoughTiles
+            tiles * keyHeads.count >= Self.enoughTiles || activations != .float32
             ? max(keyTokens, 1)
-            : max(Self.partKeys, tileCount(tileCount(keyTokens, Self.mostParts), Self.tileKeys) * Self.tileKeys)
+            : max(
+                Self.partKeys,
+                tileCount(tileCount(keyTokens, Self.mostParts), Self.tileKeys) * Self.tileKeys
+            )
         let parts = max(tileCount(keyTokens, keysPerPart), 1)
         // One result for each part of the keys, one after the other.
         var results = AttentionResult(queryTokens: parts * queryTokens, heads: heads, valueDim: valueDim)
@@ -159,14 +214,20 @@ extension DenseAttention {
                             keys: Self.tileKeys,
                             keyHead: keyHeads[0],
                             valueDim: valueDim,
-                            scale: scale
+                            scale: scale,
+                            activations: activations
                         )
                     },
                     { index, memory in
                         let (part, tile) = (index % parts, index / parts % tiles)
                         let head = index / parts / tiles
                         let tokens = tile * tileTokens..<min((tile + 1) * tileTokens, queryTokens)
-                        memory.load(queries, tokens: tokens, heads: head * group..<(head + 1) * group, of: heads)
+                        memory.load(
+                            queries,
+                            tokens: tokens,
+                            heads: head * group..<(head + 1) * group,
+                            of: heads
+                        )
                         // Early tokens see nothing of the later parts.
                         let start = part * keysPerPart
                         let end = max(start, min(start + keysPerPart, position + tokens.upperBound))
@@ -206,7 +267,14 @@ private final class TileMemory {
     private var group = 1
     private let valueDim: Int
 
-    init(rows: Int, keys: Int, keyHead: KeyHead, valueDim: Int, scale: Float) {
+    init(
+        rows: Int,
+        keys: Int,
+        keyHead: KeyHead,
+        valueDim: Int,
+        scale: Float,
+        activations: StorageFormat
+    ) {
         let headDim = keyHead.keys.columns
         let keyFloats = keyHead.keys.scratchFloats(rows: keys)
         let valueFloats = keyHead.values?.scratchFloats(rows: keys) ?? 0
@@ -218,7 +286,13 @@ private final class TileMemory {
         scores = scratch.matrix(rows: rows, columns: keys)
         keyTile = scratch.matrix(rows: keyFloats == 0 ? 0 : keys, columns: headDim)
         valueTile = scratch.matrix(rows: valueFloats == 0 ? 0 : keys, columns: valueDim)
-        softmax = OnlineSoftmax(rows: rows, valueDim: valueDim, scale: scale, scratch: scratch)
+        softmax = OnlineSoftmax(
+            rows: rows,
+            valueDim: valueDim,
+            scale: scale,
+            activations: activations,
+            scratch: scratch
+        )
         visible = .allocate(capacity: rows)
         self.valueDim = valueDim
     }
@@ -241,24 +315,32 @@ private final class TileMemory {
     /// Goes through a range of keys; the first token sees keys below `firstVisible`, each next one more.
     func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int) {
         guard !range.isEmpty else { return }
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: scores.columns) {
-            let tile = start..<min(start + scores.columns, range.upperBound)
-            let keys = head.keys.tile(tile, scratch: keyTile)
-            let values = head.values?.tile(tile, scratch: valueTile) ?? keys.columns(0..<valueDim)
-            let tileScores = MutableMatrixView(
-                base: scores.base,
-                rows: rows,
-                columns: tile.count,
-                stride: tile.count
-            )
-            BLAS.multiply(queries.rows(0..<rows).view, transposed: keys, into: tileScores)
-            let isWhole = tile.upperBound <= firstVisible
-            if !isWhole {
-                for row in 0..<rows {
-                    visible[row] = min(max(firstVisible + row / group - tile.lowerBound, 0), tile.count)
+        for pass in OnlineSoftmax.passes(softmax.activations) {
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: scores.columns) {
+                let tile = start..<min(start + scores.columns, range.upperBound)
+                let keys = head.keys.tile(tile, scratch: keyTile)
+                let values = head.values?.tile(tile, scratch: valueTile) ?? keys.columns(0..<valueDim)
+                let tileScores = MutableMatrixView(
+                    base: scores.base,
+                    rows: rows,
+                    columns: tile.count,
+                    stride: tile.count
+                )
+                BLAS.multiply(queries.rows(0..<rows).view, transposed: keys, into: tileScores)
+                let isWhole = tile.upperBound <= firstVisible
+                if !isWhole {
+                    for row in 0..<rows {
+                        visible[row] = min(max(firstVisible + row / group - tile.lowerBound, 0), tile.count)
+                    }
                 }
+                softmax.add(
+                    scores: tileScores,
+                    visible: isWhole ? nil : UnsafePointer(visible),
+                    hidesKeys: false,
+                    values: values,
+                    pass: pass
+                )
             }
-            softmax.add(scores: tileScores, visible: isWhole ? nil : UnsafePointer(visible), hidesKeys: false, values: values)
         }
     }
 }

@@ -1,6 +1,7 @@
 extension LatentAttention {
-    /// Query tokens in one tile: each expanded tile of keys serves all of them.
-    private static let tileTokens = 256
+    /// Query tokens that share each expanded tile of keys: expanding costs them as much as a thirteenth of
+    /// attending in DeepSeek-V3.2's dimensions.
+    private static let sharingTokens = 1024
     /// Keys in one tile: expanded and consumed while in cache.
     private static let tileKeys = 256
 
@@ -16,7 +17,7 @@ extension LatentAttention {
     ) -> AttentionResult {
         let sizes = dimensions
         let queryTokens = queries.shape[0]
-        let tiles = tileCount(queryTokens, Self.tileTokens)
+        let tiles = tileCount(queryTokens, Self.sharingTokens)
         let chosen = selection.map { $0.sets }
         var result = AttentionResult(queryTokens: queryTokens, heads: sizes.heads, valueDim: sizes.valueDim)
         result.withRows { result in
@@ -26,25 +27,30 @@ extension LatentAttention {
                     tiles: sizes.heads * tiles,
                     scratch: {
                         ExpandedMemory(
-                            tokens: min(Self.tileTokens, queryTokens),
+                            tokens: min(Self.sharingTokens, queryTokens),
                             keys: Self.tileKeys,
                             rows: rows,
-                            sizes: sizes,
-                            scale: scale
+                            attention: self
                         )
                     },
                     { index, memory in
                         let (head, tile) = (index / tiles, index % tiles)
-                        let tokens = tile * Self.tileTokens..<min((tile + 1) * Self.tileTokens, queryTokens)
-                        memory.load(projection.weight, head: head)
+                        let tokens =
+                            tile * Self.sharingTokens..<min((tile + 1) * Self.sharingTokens, queryTokens)
+                        let columns = head * sizes.queryDim..<(head + 1) * sizes.queryDim
+                        memory.load(
+                            queries.rows(tokens).columns(columns),
+                            projection: projection.weight,
+                            head: head
+                        )
                         memory.attend(
-                            queries.rows(tokens).columns(head * sizes.queryDim..<(head + 1) * sizes.queryDim),
+                            tokens.count,
                             to: rows,
                             position: position + tokens.lowerBound,
                             chosen: chosen.map { $0[tokens] }
                         )
                         for (row, token) in tokens.enumerated() {
-                            memory.softmax.finish(row: row, into: result, at: token * sizes.heads + head)
+                            memory.finish(token: row, into: result, at: token * sizes.heads + head)
                         }
                     }
                 )
@@ -54,87 +60,162 @@ extension LatentAttention {
     }
 }
 
-/// One worker's memory for one head and a tile of query tokens, and the loop over keys.
+/// One worker's memory for one head and some query tokens, and the loop over keys.
 private final class ExpandedMemory {
-    let softmax: OnlineSoftmax
+    /// Query tokens in one tile of scores, which stays in the second-level cache.
+    private static let tileTokens = 256
 
+    private let attention: LatentAttention
     private let sizes: LatentAttention.Dimensions
+    private let input: MutableMatrixView  // [keys, latentDim], quantized latents
+    private let softmaxes: [OnlineSoftmax]  // one for each tile of tokens
+    private let queries: MutableMatrixView  // [tokens, ropeDim + nopeDim], one head's
     private let weight: MutableMatrixView  // [nopeDim + valueDim, latentDim], one head's
     private let latents: MutableMatrixView  // [keys, rowDim], for rows stored in another format
-    private let expanded: MutableMatrixView  // [keys, nopeDim + valueDim]
-    private let scores: MutableMatrixView  // [tokens, keys]
-    private let visible: UnsafeMutablePointer<Int>  // [tokens]
+    private let expanded: MutableMatrixView  // [keys, ropeDim + nopeDim + valueDim]
+    private let scores: MutableMatrixView  // [tileTokens, keys]
+    private let visible: UnsafeMutablePointer<Int>  // [tileTokens]
     private let kept: UnsafeMutablePointer<Float>  // [keys], selected scores of one row
     private let scratch: Scratch
 
-    init(tokens: Int, keys: Int, rows: RowsView, sizes: LatentAttention.Dimensions, scale: Float) {
+    init(tokens: Int, keys: Int, rows: RowsView, attention: LatentAttention) {
+        let sizes = attention.dimensions
+        let inputRows = attention.rounding.projectionInput == nil ? 0 : keys
         let latentFloats = rows.scratchFloats(rows: keys)
+        let tiles = tileCount(tokens, Self.tileTokens)
+        let tileTokens = min(tokens, Self.tileTokens)
+        let expandedDim = sizes.queryDim + sizes.valueDim
         scratch = Scratch(
-            floats: sizes.projectionRows * (sizes.latentDim + keys) + latentFloats + tokens * keys + keys
-                + OnlineSoftmax.scratchFloats(rows: tokens, valueDim: sizes.valueDim)
+            floats: tokens * sizes.queryDim + sizes.projectionRows * sizes.latentDim + latentFloats
+                + keys * expandedDim + tileTokens * keys + keys + inputRows * sizes.latentDim
+                + tiles * OnlineSoftmax.scratchFloats(rows: tileTokens, valueDim: sizes.valueDim),
+            matrices: 7 + 3 * tiles
         )
+        self.attention = attention
         self.sizes = sizes
+        input = scratch.matrix(rows: inputRows, columns: sizes.latentDim)
+        queries = scratch.matrix(rows: tokens, columns: sizes.queryDim)
         weight = scratch.matrix(rows: sizes.projectionRows, columns: sizes.latentDim)
         latents = scratch.matrix(rows: latentFloats == 0 ? 0 : keys, columns: sizes.rowDim)
-        expanded = scratch.matrix(rows: keys, columns: sizes.projectionRows)
-        scores = scratch.matrix(rows: tokens, columns: keys)
+        expanded = scratch.matrix(rows: keys, columns: expandedDim)
+        scores = scratch.matrix(rows: tileTokens, columns: keys)
         kept = scratch.matrix(rows: 1, columns: keys).base
-        softmax = OnlineSoftmax(rows: tokens, valueDim: sizes.valueDim, scale: scale, scratch: scratch)
-        visible = .allocate(capacity: tokens)
+        softmaxes = (0..<tiles).map { [scratch] _ in
+            OnlineSoftmax(
+                rows: tileTokens,
+                valueDim: sizes.valueDim,
+                scale: attention.scale,
+                activations: attention.rounding.activations,
+                scratch: scratch
+            )
+        }
+        visible = .allocate(capacity: tileTokens)
     }
 
     deinit {
         visible.deallocate()
     }
 
-    /// Widens one head's part of the projection.
-    func load(_ projection: WeightMatrix, head: Int) {
+    /// Packs one head's queries, rotated part first, and widens its part of the projection.
+    func load(_ source: MatrixView, projection: WeightMatrix, head: Int) {
+        let packed = queries.rows(0..<source.rows)
+        packed.columns(0..<sizes.ropeDim).copy(from: source.columns(sizes.nopeDim..<sizes.queryDim))
+        packed.columns(sizes.ropeDim..<sizes.queryDim).copy(from: source.columns(0..<sizes.nopeDim))
         let start = head * sizes.projectionRows
         projection.widen(start..<start + sizes.projectionRows, into: weight)
     }
 
-    /// Goes through all keys visible to a tile of queries of one head.
-    func attend(_ queries: MatrixView, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?) {
-        softmax.reset(rows: queries.rows)
-        let keyTokens = position + queries.rows
-        for start in stride(from: 0, to: keyTokens, by: expanded.rows) {
-            let tile = start..<min(start + expanded.rows, keyTokens)
-            let latent = rows.tile(tile, scratch: latents)
-            let keyValues = expanded.rows(0..<tile.count)
-            BLAS.multiply(latent.columns(0..<sizes.latentDim), transposed: weight.view, into: keyValues)
-            let tileScores = MutableMatrixView(
-                base: scores.base,
-                rows: queries.rows,
-                columns: tile.count,
-                stride: tile.count
-            )
-            BLAS.multiply(
-                queries.columns(0..<sizes.nopeDim),
-                transposed: keyValues.view.columns(0..<sizes.nopeDim),
-                into: tileScores
-            )
-            BLAS.multiply(
-                queries.columns(sizes.nopeDim..<sizes.queryDim),
-                transposed: latent.columns(sizes.latentDim..<sizes.rowDim),
-                accumulating: true,
-                into: tileScores
-            )
-            let isWhole = tile.upperBound <= position + 1
-            for row in 0..<queries.rows {
-                visible[row] = min(max(position + row + 1 - tile.lowerBound, 0), tile.count)
-            }
-            if let chosen {
-                for (row, positions) in chosen.enumerated() {
-                    hideUnchosen(positions, tile: tile, scores: tileScores[row])
+    /// Goes through all keys visible to the first `tokens` query tokens loaded, the first one at `position`.
+    func attend(_ tokens: Int, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?) {
+        let tiles = stride(from: 0, to: tokens, by: Self.tileTokens).map {
+            $0..<min($0 + Self.tileTokens, tokens)
+        }
+        for (softmax, tile) in zip(softmaxes, tiles) {
+            softmax.reset(rows: tile.count)
+        }
+        let keyTokens = position + tokens
+        for pass in OnlineSoftmax.passes(attention.rounding.activations) {
+            for start in stride(from: 0, to: keyTokens, by: expanded.rows) {
+                let keys = start..<min(start + expanded.rows, keyTokens)
+                let keyValues = expand(rows.tile(keys, scratch: latents))
+                for (softmax, tile) in zip(softmaxes, tiles) where keys.lowerBound < position + tile.upperBound {
+                    add(
+                        keyValues,
+                        at: keys,
+                        to: softmax,
+                        tokens: tile,
+                        position: position,
+                        chosen: chosen.map { $0[rebased: tile] },
+                        pass: pass
+                    )
                 }
             }
-            softmax.add(
-                scores: tileScores,
-                visible: isWhole ? nil : UnsafePointer(visible),
-                hidesKeys: chosen != nil,
-                values: keyValues.view.columns(sizes.nopeDim..<sizes.projectionRows)
-            )
         }
+    }
+
+    /// Writes the result of one query token.
+    func finish(token: Int, into result: AttentionResult.Rows, at index: Int) {
+        softmaxes[token / Self.tileTokens].finish(row: token % Self.tileTokens, into: result, at: index)
+    }
+
+    /// Forms a tile's keys, rotated part first, and behind them its values.
+    private func expand(_ latent: MatrixView) -> MatrixView {
+        let keyValues = expanded.rows(0..<latent.rows)
+        keyValues.columns(0..<sizes.ropeDim).copy(from: latent.columns(sizes.latentDim..<sizes.rowDim))
+        let formed = keyValues.columns(sizes.ropeDim..<keyValues.columns)
+        BLAS.multiply(projectionInput(latent), transposed: weight.view, into: formed)
+        attention.round(formed)
+        return keyValues.view
+    }
+
+    /// Adds a tile of keys to the sums of a tile of query tokens.
+    private func add(
+        _ keyValues: MatrixView,
+        at keys: Range<Int>,
+        to softmax: OnlineSoftmax,
+        tokens: Range<Int>,
+        position: Int,
+        chosen: ArraySlice<[Int32]>?,
+        pass: OnlineSoftmax.Pass
+    ) {
+        let tileScores = MutableMatrixView(
+            base: scores.base,
+            rows: tokens.count,
+            columns: keys.count,
+            stride: keys.count
+        )
+        BLAS.multiply(
+            queries.rows(tokens).view,
+            transposed: keyValues.columns(0..<sizes.queryDim),
+            into: tileScores
+        )
+        let first = position + tokens.lowerBound
+        let isWhole = keys.upperBound <= first + 1
+        for row in 0..<tokens.count {
+            visible[row] = min(max(first + row + 1 - keys.lowerBound, 0), keys.count)
+        }
+        if let chosen {
+            for (row, positions) in chosen.enumerated() {
+                hideUnchosen(positions, tile: keys, scores: tileScores[row])
+            }
+        }
+        softmax.add(
+            scores: tileScores,
+            visible: isWhole ? nil : UnsafePointer(visible),
+            hidesKeys: chosen != nil,
+            values: keyValues.columns(sizes.queryDim..<keyValues.columns),
+            pass: pass
+        )
+    }
+
+    /// The latents as the projection sees them: quantized and back where the deployed layer does so.
+    private func projectionInput(_ latent: MatrixView) -> MatrixView {
+        let latents = latent.columns(0..<sizes.latentDim)
+        guard let format = attention.rounding.projectionInput else { return latents }
+        let target = input.rows(0..<latents.rows)
+        target.copy(from: latents)
+        target.roundThroughFloat8(format: format)
+        return target.view
     }
 
     /// Sets every score of a row to −infinity but those at the chosen positions, which ascend.

@@ -65,16 +65,41 @@ public struct LatentAttention: Sendable {
     public let dimensions: Dimensions
     /// What scores are multiplied by, positive.
     public let scale: Float
+    /// The rounding of intermediate results.
+    public let rounding: Rounding
     /// The threads to use.
     public let workers: Workers
+
+    /// Where intermediate results are rounded.
+    public struct Rounding: Equatable, Sendable {
+        /// How absorbed queries, expanded keys and values, probabilities and outputs are rounded.
+        public let activations: StorageFormat
+        /// How latents are quantized before the key-value projection of the expanded form; nil for not at all.
+        public let projectionInput: ScaleFormat?
+
+        /// Float32 throughout.
+        public static let none = Rounding(activations: .float32, projectionInput: nil)
+
+        /// The given roundings.
+        public init(activations: StorageFormat, projectionInput: ScaleFormat?) {
+            self.activations = activations
+            self.projectionInput = projectionInput
+        }
+    }
 
     /// Attention of the given sizes.
     ///
     /// - Throws: `SparseAttentionError.invalidSetting` for a scale that is not positive.
-    public init(dimensions: Dimensions, scale: Float, workers: Workers = .all) throws(SparseAttentionError) {
+    public init(
+        dimensions: Dimensions,
+        scale: Float,
+        rounding: Rounding = .none,
+        workers: Workers = .all
+    ) throws(SparseAttentionError) {
         try requirePositive(scale)
         self.dimensions = dimensions
         self.scale = scale
+        self.rounding = rounding
         self.workers = workers
     }
 }
@@ -127,12 +152,15 @@ extension LatentAttention {
                 let absorbed = absorb(queries, through: projection)
                 var result =
                     if let selection {
-                        try TopKAttention(valueDim: dimensions.latentDim, workers: workers)
-                            .attend(absorbed, to: rows, at: selection, scale: scale)
+                        try TopKAttention(
+                            valueDim: dimensions.latentDim,
+                            activations: rounding.activations,
+                            workers: workers
+                        ).attend(absorbed, to: rows, at: selection, scale: scale)
                     } else {
-                        DenseAttention(workers: workers).attend(
+                        DenseAttention(activations: rounding.activations, workers: workers).attend(
                             absorbed,
-                            keyHeads: [KeyHead(keys: rows, values: nil)],
+                            to: rows,
                             valueDim: dimensions.latentDim,
                             position: position,
                             scale: scale
@@ -141,7 +169,13 @@ extension LatentAttention {
                 result.output = expandValues(result.output, through: projection)
                 return result
             case .expanded:
-                return attendExpanded(queries, to: rows, through: projection, at: selection, position: position)
+                return attendExpanded(
+                    queries,
+                    to: rows,
+                    through: projection,
+                    at: selection,
+                    position: position
+                )
             }
         }
     }
@@ -166,6 +200,7 @@ extension LatentAttention {
                     { head, memory in
                         let start = head * sizes.projectionRows
                         projection.weight.widen(start..<start + sizes.nopeDim, into: memory.weight)
+                        round(memory.weight)
                         let query = queries.columns(head * sizes.queryDim..<(head + 1) * sizes.queryDim)
                         let row = output.columns(head * sizes.rowDim..<(head + 1) * sizes.rowDim)
                         BLAS.multiply(
@@ -173,6 +208,7 @@ extension LatentAttention {
                             memory.weight.view,
                             into: row.columns(0..<sizes.latentDim)
                         )
+                        round(row.columns(0..<sizes.latentDim))
                         row.columns(sizes.latentDim..<sizes.rowDim)
                             .copy(from: query.columns(sizes.nopeDim..<sizes.queryDim))
                     }
@@ -196,17 +232,34 @@ extension LatentAttention {
             sums.withMatrix { sums in
                 let output = output.reshaped(rows: tokens, columns: sizes.heads * sizes.valueDim)
                 let sums = sums.reshaped(rows: tokens, columns: sizes.heads * sizes.latentDim)
-                workers.run(tiles: sizes.heads) { head in
-                    let start = head * sizes.projectionRows + sizes.nopeDim
-                    projection.weight.rows(start..<start + sizes.valueDim).apply(
-                        to: sums.columns(head * sizes.latentDim..<(head + 1) * sizes.latentDim),
-                        into: output.columns(head * sizes.valueDim..<(head + 1) * sizes.valueDim),
-                        workers: .one
-                    )
-                }
+                workers.run(
+                    tiles: sizes.heads,
+                    scratch: { ProjectionMemory(rows: sizes.valueDim, columns: sizes.latentDim) },
+                    { head, memory in
+                        let start = head * sizes.projectionRows + sizes.nopeDim
+                        let weight = projection.weight.rows(start..<start + sizes.valueDim)
+                        let sum = sums.columns(head * sizes.latentDim..<(head + 1) * sizes.latentDim)
+                        let value = output.columns(head * sizes.valueDim..<(head + 1) * sizes.valueDim)
+                        guard rounding.activations != .float32 else {
+                            return weight.apply(to: sum, into: value, workers: .one)
+                        }
+                        weight.widen(0..<sizes.valueDim, into: memory.weight)
+                        round(memory.weight)
+                        BLAS.multiply(sum, transposed: memory.weight.view, into: value)
+                        round(value)
+                    }
+                )
             }
         }
         return values
+    }
+
+    /// Rounds as activations are.
+    func round(_ matrix: MutableMatrixView) {
+        guard rounding.activations == .bfloat16 else { return }
+        for row in 0..<matrix.rows {
+            Kernels.roundToBFloat16(matrix[row], count: matrix.columns)
+        }
     }
 
     private func validate(
@@ -232,7 +285,12 @@ extension LatentAttention {
             )
         }
         guard latents.ropeDim == dimensions.ropeDim else {
-            throw .dimensionMismatch(.ropeDim, argument: "latents", expected: dimensions.ropeDim, found: latents.ropeDim)
+            throw .dimensionMismatch(
+                .ropeDim,
+                argument: "latents",
+                expected: dimensions.ropeDim,
+                found: latents.ropeDim
+            )
         }
         let rows = dimensions.heads * dimensions.projectionRows
         guard projection.weight.rows == rows, projection.weight.columns == dimensions.latentDim else {

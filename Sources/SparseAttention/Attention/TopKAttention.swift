@@ -7,6 +7,8 @@
 public struct TopKAttention: Sendable {
     /// The width of a value: the leading columns of a row.
     public let valueDim: Int
+    /// How probabilities and outputs are rounded; float32 leaves them alone.
+    public let activations: StorageFormat
     /// The threads to use.
     public let workers: Workers
 
@@ -18,8 +20,9 @@ public struct TopKAttention: Sendable {
     private static let partSlots = 512
 
     /// Attention whose values are the first `valueDim` columns of a row.
-    public init(valueDim: Int, workers: Workers = .all) {
+    public init(valueDim: Int, activations: StorageFormat = .float32, workers: Workers = .all) {
         self.valueDim = valueDim
+        self.activations = activations
         self.workers = workers
     }
 
@@ -70,7 +73,8 @@ public struct TopKAttention: Sendable {
     ) throws(SparseAttentionError) -> AttentionResult {
         try validate(queries, rowDim: latents.columns, selection: selection, scale: scale)
         let (queryTokens, heads) = (queries.shape[0], queries.shape[1])
-        let slots = queryTokens < Self.enoughTokens ? Self.partSlots : max(selection.slots, 1)
+        let isSplit = queryTokens < Self.enoughTokens && activations == .float32
+        let slots = isSplit ? Self.partSlots : max(selection.slots, 1)
         let parts = max(tileCount(selection.slots, slots), 1)
         var results = AttentionResult(queryTokens: parts * queryTokens, heads: heads, valueDim: valueDim)
         results.withRows { results in
@@ -83,14 +87,19 @@ public struct TopKAttention: Sendable {
                             keys: min(Self.tileKeys, slots),
                             rowDim: latents.columns,
                             valueDim: valueDim,
-                            scale: scale
+                            scale: scale,
+                            activations: activations
                         )
                     },
                     { index, memory in
                         let (token, part) = (index / parts, index % parts)
                         let range = part * slots..<min((part + 1) * slots, selection.slots)
                         let chosen = selection[token][rebased: range].filter { $0 >= 0 && $0 < latents.rows }
-                        memory.attend(queries.rows(token * heads..<(token + 1) * heads), to: latents, at: chosen)
+                        memory.attend(
+                            queries.rows(token * heads..<(token + 1) * heads),
+                            to: latents,
+                            at: chosen
+                        )
                         for head in 0..<heads {
                             let row = (part * queryTokens + token) * heads + head
                             memory.softmax.finish(row: head, into: results, at: row)
@@ -123,7 +132,11 @@ public struct TopKAttention: Sendable {
             )
         }
         guard (1...max(rowDim, 1)).contains(valueDim), valueDim <= rowDim else {
-            throw .invalidSetting(name: "valueDim", found: "\(valueDim)", expected: "1 to the row's \(rowDim)")
+            throw .invalidSetting(
+                name: "valueDim",
+                found: "\(valueDim)",
+                expected: "1 to the row's \(rowDim)"
+            )
         }
         try requirePositive(scale)
     }
@@ -131,7 +144,7 @@ public struct TopKAttention: Sendable {
 
 extension ArraySlice {
     /// The elements whose distance from the first lies in a range.
-    fileprivate subscript(rebased range: Range<Int>) -> ArraySlice {
+    subscript(rebased range: Range<Int>) -> ArraySlice {
         self[startIndex + range.lowerBound..<startIndex + range.upperBound]
     }
 }
@@ -145,30 +158,52 @@ private final class SelectionMemory {
     private let valueDim: Int
     private let scratch: Scratch
 
-    init(heads: Int, keys: Int, rowDim: Int, valueDim: Int, scale: Float) {
+    init(
+        heads: Int,
+        keys: Int,
+        rowDim: Int,
+        valueDim: Int,
+        scale: Float,
+        activations: StorageFormat
+    ) {
         scratch = Scratch(
-            floats: heads * keys + keys * rowDim + OnlineSoftmax.scratchFloats(rows: heads, valueDim: valueDim)
+            floats: heads * keys + keys * rowDim
+                + OnlineSoftmax.scratchFloats(rows: heads, valueDim: valueDim)
         )
         scores = scratch.matrix(rows: heads, columns: keys)
         gathered = scratch.matrix(rows: keys, columns: rowDim)
-        softmax = OnlineSoftmax(rows: heads, valueDim: valueDim, scale: scale, scratch: scratch)
+        softmax = OnlineSoftmax(
+            rows: heads,
+            valueDim: valueDim,
+            scale: scale,
+            activations: activations,
+            scratch: scratch
+        )
         self.valueDim = valueDim
     }
 
     func attend(_ queries: MatrixView, to latents: RowsView, at chosen: [Int32]) {
         softmax.reset(rows: queries.rows)
-        for start in stride(from: 0, to: chosen.count, by: gathered.rows) {
-            let positions = chosen[start..<min(start + gathered.rows, chosen.count)]
-            let keys = gathered.rows(0..<positions.count)
-            latents.gather(positions, into: keys)
-            let tile = MutableMatrixView(
-                base: scores.base,
-                rows: queries.rows,
-                columns: positions.count,
-                stride: positions.count
-            )
-            BLAS.multiply(queries, transposed: keys.view, into: tile)
-            softmax.add(scores: tile, visible: nil, hidesKeys: false, values: keys.view.columns(0..<valueDim))
+        for pass in OnlineSoftmax.passes(softmax.activations) {
+            for start in stride(from: 0, to: chosen.count, by: gathered.rows) {
+                let positions = chosen[start..<min(start + gathered.rows, chosen.count)]
+                let keys = gathered.rows(0..<positions.count)
+                latents.gather(positions, into: keys)
+                let tile = MutableMatrixView(
+                    base: scores.base,
+                    rows: queries.rows,
+                    columns: positions.count,
+                    stride: positions.count
+                )
+                BLAS.multiply(queries, transposed: keys.view, into: tile)
+                softmax.add(
+                    scores: tile,
+                    visible: nil,
+                    hidesKeys: false,
+                    values: keys.view.columns(0..<valueDim),
+                    pass: pass
+                )
+            }
         }
     }
 }

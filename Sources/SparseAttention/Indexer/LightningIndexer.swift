@@ -9,10 +9,10 @@ public struct LightningIndexer: Sendable {
     public enum Precision: Equatable, Sendable {
         /// Float32 throughout, as Hugging Face computes them in float32.
         case float32
-        /// As deployed: queries and keys Hadamard-rotated, rounded to bfloat16 and quantized to E4M3, one scale a
-        /// row; products exact, sums in float32; the query's scale folded into the head weight, the key's applied
-        /// to the sum.
-        case float8(ScaleFormat)
+        /// As deployed: queries and keys Hadamard-rotated, rounded as `rotated` says and quantized to E4M3, one
+        /// scale a row; products exact, sums in float32; the query's scale folded into the head weight, the key's
+        /// applied to the sum.
+        case float8(ScaleFormat, rotated: StorageFormat = .bfloat16)
     }
 
     /// The number of index heads.
@@ -112,8 +112,13 @@ extension LightningIndexer {
         case .float32:
             return IndexScores(queries: queries, weights: folded(weights), keys: keys, keyScales: nil, workers: workers)
                 .select(topK, visible: visible, position: position)
-        case .float8(let format):
-            let coded = try CodedOperands(queries: queries, keys: keys.widened(), format: format)
+        case .float8(let format, let rotated):
+            let coded = try CodedOperands(
+                queries: queries,
+                keys: keys.widened(),
+                format: format,
+                rotated: rotated
+            )
             return try select(
                 queryCodes: coded.queries,
                 weights: weights,
@@ -173,8 +178,8 @@ extension LightningIndexer {
                     keyScales: nil,
                     workers: workers
                 ).all(visible: visible, position: position)
-            case .float8(let format):
-                let coded = try CodedOperands(queries: queries, keys: keys, format: format)
+            case .float8(let format, let rotated):
+                let coded = try CodedOperands(queries: queries, keys: keys, format: format, rotated: rotated)
                 return try scores(
                     queryCodes: coded.queries,
                     weights: weights,
@@ -266,14 +271,19 @@ extension LightningIndexer {
     }
 }
 
-/// Queries and keys as the deployed indexer sees them: rotated, rounded to bfloat16, quantized.
+/// Queries and keys as the deployed indexer sees them: rotated, rounded, quantized.
 private struct CodedOperands {
     let queries: QuantizedRows
     let keys: QuantizedRows
 
-    init(queries: Tensor, keys: Tensor, format: ScaleFormat) throws(SparseAttentionError) {
+    init(
+        queries: Tensor,
+        keys: Tensor,
+        format: ScaleFormat,
+        rotated: StorageFormat
+    ) throws(SparseAttentionError) {
         func coded(_ rows: Tensor) throws(SparseAttentionError) -> QuantizedRows {
-            try QuantizedRows(quantizing: rows.hadamardRotated().roundedToBFloat16(), format: format)
+            try QuantizedRows(quantizing: rows.hadamardRotated().rounded(to: rotated), format: format)
         }
         self.queries = try coded(queries)
         self.keys = try coded(keys)

@@ -70,7 +70,8 @@ public struct TopK: Equatable, Sendable {
     private static func rank(_ score: Float) -> UInt32 {
         guard score == score else { return 0 }
         let bits = (score + 0).bitPattern  // −0 + 0 is 0
-        return bits & 0x8000_0000 == 0 ? bits | 0x8000_0000 : ~bits
+        // Flips the sign of a positive number and every bit of a negative one; no branch, signs are random.
+        return bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000)
     }
 
     /// The rank of the last score to win, and how many scores of that rank win.

@@ -49,25 +49,21 @@ public struct QuantizedRows: Equatable, Sendable {
         if let index = tensor.firstNonFinite { throw .nonFinite(argument: "tensor", index: index) }
         rows = tensor.shape.rows
         columns = tensor.shape.columns
-        let width = columns
         let blocks = tileCount(columns, Self.blockColumns)
         var scales = [Float](repeating: 0, count: rows * blocks)
         var codes = [UInt8](repeating: 0, count: rows * columns)
-        tensor.withElements { elements in
-            for row in 0..<tensor.shape.rows {
+        var scaled = tensor
+        scaled.withMutableMatrix { scaled in
+            for row in 0..<scaled.rows {
                 for block in 0..<blocks {
-                    let start = row * width + block * Self.blockColumns
-                    let end = min(start + Self.blockColumns, (row + 1) * width)
-                    var largest: Float = 0
-                    for index in start..<end {
-                        largest = max(largest, elements[index].magnitude)
-                    }
-                    let scale = format.scale(forLargest: largest)
-                    scales[row * blocks + block] = scale
-                    for index in start..<end {
-                        codes[index] = Float8E4M3(elements[index] / scale).bitPattern
-                    }
+                    let start = block * Self.blockColumns
+                    let count = min(Self.blockColumns, scaled.columns - start)
+                    scales[row * blocks + block] = format.divideByScale(scaled[row] + start, count: count)
                 }
+            }
+            codes.withUnsafeMutableBufferPointer { codes in
+                guard let target = codes.baseAddress else { return }
+                Kernels.round(UnsafePointer(scaled.base), toFloat8: target, count: codes.count)
             }
         }
         self.scales = scales
@@ -100,22 +96,66 @@ public struct QuantizedRows: Equatable, Sendable {
     }
 }
 
+extension ScaleFormat {
+    /// Divides a block by its scale, so that it is ready to become codes.
+    ///
+    /// - Returns: the scale.
+    fileprivate func divideByScale(_ block: UnsafeMutablePointer<Float>, count: Int) -> Float {
+        var largest: Float = 0
+        for column in 0..<count {
+            largest = max(largest, block[column].magnitude)
+        }
+        let scale = scale(forLargest: largest)
+        for column in 0..<count {
+            block[column] /= scale
+        }
+        return scale
+    }
+}
+
+extension MutableMatrixView {
+    /// Every element after a trip through FP8 and back, in blocks of 128 columns; elements are finite.
+    func roundThroughFloat8(format: ScaleFormat) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: QuantizedRows.blockColumns) { codes in
+            guard let start = codes.baseAddress else { return }
+            for row in 0..<rows {
+                for column in Swift.stride(from: 0, to: columns, by: QuantizedRows.blockColumns) {
+                    let count = min(QuantizedRows.blockColumns, columns - column)
+                    let block = self[row] + column
+                    let scale = format.divideByScale(block, count: count)
+                    Kernels.round(UnsafePointer(block), toFloat8: start, count: count)
+                    Kernels.widen(float8: UnsafePointer(start), into: block, count: count)
+                    Kernels.scale(block, by: scale, count: count)
+                }
+            }
+        }
+    }
+}
+
 extension Tensor {
     /// Every element after a trip through FP8 and back: quantized in blocks of 128 columns, times the scale.
     ///
     /// - Throws: `SparseAttentionError.nonFinite` when an element is NaN or infinite.
     public func roundedThroughFloat8(format: ScaleFormat) throws(SparseAttentionError) -> Tensor {
-        try QuantizedRows(quantizing: self, format: format).dequantized().reshaped(shape)
+        if let index = firstNonFinite { throw .nonFinite(argument: "tensor", index: index) }
+        var rounded = self
+        rounded.withMutableMatrix { $0.roundThroughFloat8(format: format) }
+        return rounded
     }
 
     /// Every element rounded to bfloat16, nearest, ties to even.
     public func roundedToBFloat16() -> Tensor {
         var rounded = self
-        rounded.withMutableElements { elements in
-            for index in elements.indices {
-                elements[index] = BFloat16(elements[index]).float
+        rounded.withMutableMatrix { matrix in
+            for row in 0..<matrix.rows {
+                Kernels.roundToBFloat16(matrix[row], count: matrix.columns)
             }
         }
         return rounded
+    }
+
+    /// Every element rounded as a format stores it.
+    public func rounded(to format: StorageFormat) -> Tensor {
+        format == .bfloat16 ? roundedToBFloat16() : self
     }
 }

@@ -137,15 +137,12 @@ final class GenerationRun: @unchecked Sendable {
         }
         let prompt = generation.prompt
         let limit = generation.model.configuration.maxPositions
-        guard prompt.count + options.maxTokens <= limit else {
-            let tokens = prompt.count + options.maxTokens
+        let (capacity, isUncountable) = prompt.count.addingReportingOverflow(options.maxTokens)
+        guard !isUncountable, capacity <= limit else {
+            let tokens = isUncountable ? .max : capacity
             throw SparseInferenceError.request(.contextTooLong(tokens: tokens, limit: limit))
         }
-        let session = try Session(
-            generation.model,
-            capacity: prompt.count + options.maxTokens,
-            cacheFormat: options.cacheFormat
-        )
+        let session = try Session(generation.model, capacity: capacity, cacheFormat: options.cacheFormat)
         self.session = session
         statistics.promptTokens = prompt.count
         let logits = try session.extend(by: prompt, attention: options.attention, chunk: options.chunk) { done in

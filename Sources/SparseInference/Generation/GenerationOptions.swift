@@ -39,6 +39,9 @@ public struct GenerationOptions: Equatable, Sendable {
                 .invalidOption("maxTokens", found: "\(maxTokens)", expected: "at least 1")
             )
         }
+        guard chunk >= 1 else {
+            throw SparseInferenceError.request(.invalidOption("chunk", found: "\(chunk)", expected: "at least 1"))
+        }
         try sampling.validate()
     }
 }

@@ -1,11 +1,14 @@
 import Foundation
 
 /// Chooses tokens from logits.
-struct Sampler {
+package struct Sampler {
     private let sampling: Sampling
     private var generator: SplitMix64
 
-    init(_ sampling: Sampling) {
+    /// A sampler whose draws, if any, begin at the seed.
+    ///
+    /// - Parameter sampling: how to choose, in its valid range.
+    package init(_ sampling: Sampling) {
         self.sampling = sampling
         if case .random(_, _, _, _, let seed) = sampling {
             generator = SplitMix64(state: seed)
@@ -18,7 +21,7 @@ struct Sampler {
     ///
     /// - Parameter logits: one a token of the vocabulary, finite.
     /// - Returns: the token's id.
-    mutating func choose(_ logits: [Float]) -> Int {
+    package mutating func choose(_ logits: [Float]) -> Int {
         guard case .random(let temperature, let topK, let topP, let minP, _) = sampling else {
             return logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
         }

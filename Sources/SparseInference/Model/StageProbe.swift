@@ -6,7 +6,7 @@ package enum Stage: String, Equatable, Sendable, CaseIterable {
     case embedding
     /// The normalised query latent, `[tokens, queryLatentDim]`.
     case queryLatent
-    /// The normalised latents and the rotated rope keys, `[tokens, latentDim + ropeDim]`.
+    /// The normalised latents, `[tokens, latentDim]`.
     case latents
     /// The index queries after RoPE, `[tokens, indexHeads, indexHeadDim]`.
     case indexQueries

@@ -3,7 +3,7 @@ import TestSupport
 import XCTest
 
 final class WeightMatrixTests: XCTestCase {
-    private let formats: [WeightMatrix.Format] = [.float32, .bfloat16, .float16]
+    private let formats = StoredFormat.allCases
 
     func testWideningIsExact() throws {
         for format in formats {
@@ -11,8 +11,20 @@ final class WeightMatrixTests: XCTestCase {
             XCTAssertEqual(weight.widened().elements, values, "\(format)")
             XCTAssertEqual(weight.rows(2..<5).widened().elements, Array(values[26..<65]), "\(format)")
             XCTAssertEqual(weight.rows(3..<3).widened().count, 0)
-            XCTAssertEqual(weight.byteCount, 91 * format.byteCount)
+            XCTAssertEqual(weight.byteCount, 91 * weight.format.byteCount)
         }
+    }
+
+    func testPartsOfAScaledWeightKeepTheirScales() throws {
+        let (weight, values) = try stored(.float8, rows: 150, columns: 130, seed: 3)
+        XCTAssertEqual(weight.widened().elements, values)
+        let part = weight.rows(100..<140)
+        XCTAssertEqual(part.widened().elements, Array(values[13_000..<18_200]))
+        XCTAssertEqual(part.rows(20..<40).widened().elements, Array(values[15_600..<18_200]))
+        var generator = SeededGenerator(seed: 3)
+        let input = generator.tensor([1, 130])
+        let (whole, product) = (weight.apply(to: input, workers: .one), part.apply(to: input, workers: .one))
+        XCTAssertEqual(product.elements, Array(whole.elements[100..<140]))
     }
 
     func testElementsBetweenAddressesAreCopied() throws {
@@ -87,18 +99,25 @@ private final class Storage {
     }
 }
 
+/// How the elements of a test weight are stored.
+private enum StoredFormat: CaseIterable {
+    case float32, bfloat16, float16, float8
+}
+
 /// A weight of random elements in a format, and the numbers they stand for.
 private func stored(
-    _ format: WeightMatrix.Format,
+    _ format: StoredFormat,
     rows: Int,
     columns: Int,
     seed: UInt64,
     misaligned: Bool = false
 ) throws -> (weight: WeightMatrix, values: [Float]) {
     var generator = SeededGenerator(seed: seed)
+    let blockColumns = tileCount(columns, BlockScales.width)
+    let scales = (0..<tileCount(rows, BlockScales.width) * blockColumns).map { _ in generator.uniform().magnitude }
     var bytes: [UInt8] = []
     var values: [Float] = []
-    for _ in 0..<rows * columns {
+    for index in 0..<rows * columns {
         let number = generator.uniform()
         switch format {
         case .float32:
@@ -112,20 +131,31 @@ private func stored(
             let code = UInt16(truncatingIfNeeded: generator.next()) & 0xBBFF  // below 1 in magnitude
             values.append(float16(code))
             withUnsafeBytes(of: code) { bytes += $0 }
+        case .float8:
+            let code = Float8E4M3(number)
+            let block = index / columns / BlockScales.width * blockColumns + index % columns / BlockScales.width
+            values.append(code.float * scales[block])
+            bytes.append(code.bitPattern)
         }
     }
+    let weightFormat: WeightMatrix.Format =
+        switch format {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        case .float8: .float8(BlockScales(scales, columns: columns))
+        }
     let offset = misaligned ? 1 : 0
     let storage = Storage(bytes, offset: offset)
     let base = try XCTUnwrap(storage.bytes.baseAddress)
-    return (
-        WeightMatrix(
-            rows: rows,
-            columns: columns,
-            format: format,
-            base: UnsafeRawPointer(base + offset),
-            owner: storage
-        ), values
+    let weight = WeightMatrix(
+        rows: rows,
+        columns: columns,
+        format: weightFormat,
+        base: UnsafeRawPointer(base + offset),
+        owner: storage
     )
+    return (weight, values)
 }
 
 /// The value of an IEEE binary16 number that is finite.
