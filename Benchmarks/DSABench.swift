@@ -113,7 +113,9 @@ extension DSABench {
         let decode = DecodeSuite(data: data, workers: workers)
         let prefill = PrefillSuite(data: data, workers: workers, chunk: chunk)
         var measurements: [Measurement] = []
+        var sgemmAlong: [(position: Int, gigaflops: Double)] = []
         for position in positions.values {
+            sgemmAlong.append((position, probe.sgemm(repetitions: 3)))
             for suite in suites {
                 progress.show("\(suite.rawValue) at \(positionLabel(position))")
                 switch suite {
@@ -132,6 +134,7 @@ extension DSABench {
         return Report(
             machine: machine,
             ceilings: (start, end),
+            sgemmAlong: sgemmAlong,
             measurements: measurements,
             crossings: crossings(in: measurements, shape: shape),
             chunk: chunk,

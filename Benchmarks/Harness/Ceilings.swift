@@ -31,7 +31,7 @@ struct CeilingProbe {
     }
 
     /// One tall product, a slice of rows for each thread.
-    private func sgemm(repetitions: Int) -> Double {
+    func sgemm(repetitions: Int) -> Double {
         let noise = Noise(seed: 1, workers: workers)
         let rows = workers.count * Self.rowsPerThread
         let left = noise.tensor([rows, Self.side])

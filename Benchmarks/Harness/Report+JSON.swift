@@ -5,7 +5,8 @@ extension Report {
     ///
     /// `results` holds median milliseconds for one query token with `p10` and `p90`; `gigaflops` is the count
     /// of operations over that time, and `shareOfCeiling` its share of `ceilings.sgemm`. Each ceiling is the
-    /// higher one of `ceilingsAtStart` and `ceilingsAtEnd`. `sampled` names what ran, if not all did.
+    /// higher one of `ceilingsAtStart` and `ceilingsAtEnd`; `sgemmAlong` holds one figure for each position,
+    /// taken just before its cases. `sampled` names what ran, if not all did.
     func json() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -14,6 +15,8 @@ extension Report {
             ceilings: ceiling,
             ceilingsAtStart: ceilings.start,
             ceilingsAtEnd: ceilings.end,
+            sgemmAlong: sgemmAlong.map(\.gigaflops),
+            warnings: driftWarnings,
             seed: seed,
             chunk: chunk,
             results: measurements.map(result),
@@ -49,6 +52,8 @@ extension Report {
         let ceilings: Ceilings
         let ceilingsAtStart: Ceilings
         let ceilingsAtEnd: Ceilings
+        let sgemmAlong: [Double]
+        let warnings: [String]
         let seed: UInt64
         let chunk: Int
         let results: [Result]

@@ -6,6 +6,8 @@ struct Report {
     let machine: Machine
     /// The ceilings before the first case and after the last.
     let ceilings: (start: Ceilings, end: Ceilings)
+    /// The matrix-product ceiling just before the cases of each position.
+    let sgemmAlong: [(position: Int, gigaflops: Double)]
     /// What was timed, in ascending order of position for each name.
     let measurements: [Measurement]
     /// Lengths at which one cost overtakes another, by name.
@@ -33,18 +35,20 @@ struct Report {
         measurement.gigaflops / ceiling.sgemm
     }
 
-    /// A warning for each ceiling that moved.
+    /// Warnings for ceilings that moved, between start and end or at a position.
     var driftWarnings: [String] {
         let (start, end) = ceilings
-        return [("sgemm", start.sgemm, end.sgemm), ("memory read", start.memoryRead, end.memoryRead)]
-            .filter { abs($0.2 / $0.1 - 1) > Self.tolerableDrift }
-            .map {
-                String(
-                    format: "WARNING: \($0.0) moved from %.0f to %.0f during the run; run again.",
-                    $0.1,
-                    $0.2
-                )
-            }
+        let moved = [
+            ("sgemm", start.sgemm, end.sgemm), ("memory read", start.memoryRead, end.memoryRead),
+        ]
+        .filter { abs($0.2 / $0.1 - 1) > Self.tolerableDrift }
+        .map {
+            String(format: "WARNING: \($0.0) moved from %.0f to %.0f during the run; run again.", $0.1, $0.2)
+        }
+        let slow = sgemmAlong.filter { $0.gigaflops < (1 - Self.tolerableDrift) * ceiling.sgemm }
+        guard !slow.isEmpty else { return moved }
+        let places = slow.map { positionLabel($0.position) + String(format: " (%.0f)", $0.gigaflops) }
+        return moved + ["WARNING: sgemm was slower before " + places.joined(separator: ", ") + "; run again."]
     }
 }
 

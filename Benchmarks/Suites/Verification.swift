@@ -140,7 +140,7 @@ extension Verification {
             indexHeadDim: shape.indexHeadDim,
             topK: 150
         )
-        let (tokens, chunk) = (600, 300)
+        let (tokens, chunk) = (1500, 1100)
         let data = try LayerData(shape: few, capacity: tokens, noise: noise.stream(18))
         try data.grow(to: tokens)
         let attention = try LatentAttention(dimensions: sizes, scale: shape.scale, workers: workers)

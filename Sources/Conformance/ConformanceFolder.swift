@@ -22,9 +22,7 @@ package struct ConformanceFolder {
             cases += try OperatorCases(file, parameters: url.appendingPathComponent("ops/ops.json")).all
         }
         for folder in try subfolders("checkpoints") { cases += try CheckpointCases(folder).all }
-        if existing("deployed") != nil {
-            cases.append(.skipped("deployed/kv_roundtrip", because: "deployed numerics come with a later version"))
-        }
+        if let file = existing("deployed/kv_roundtrip.safetensors") { cases += try RoundTripCases(file).all }
         if let folder = existing("tokenizer") { cases += try TokenizerCases(folder, name: "tokenizer").all }
         if let folder = existing("hostile") { cases += try HostileCases(folder).all }
         for file in try files("training", suffix: ".safetensors") {

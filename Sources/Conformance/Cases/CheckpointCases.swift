@@ -4,16 +4,13 @@ import SparseInference
 
 /// Part C: whole tiny checkpoints, against Hugging Face in float32.
 struct CheckpointCases {
-    private let folder: URL
-    private let name: String
+    let folder: URL
+    let name: String
 
     /// The largest difference of a logit from Hugging Face's.
     private static let logitBound = 2e-4
     /// The largest difference of a hidden state, as a share of the largest entry.
     private static let hiddenBound = 1e-4
-
-    /// The golden numerics of an FP8 checkpoint besides weights widened to float32.
-    private static let laterModes = ["emulated_f32", "emulated_bf16", "deployed_f32", "deployed_bf16"]
 
     /// A way to run a prompt, all of which have to agree with the golden data.
     struct Run {
@@ -39,14 +36,10 @@ struct CheckpointCases {
     var all: [ConformanceCase] {
         get throws {
             let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
-            let quantized = configuration.quantization == nil ? [] : Self.laterModes
             let golden = try GoldenFile(folder.appendingPathComponent("golden.safetensors"))
             let tokenizer = ConformanceCase("\(name)/tokenizer") { try compareTokenizer(configuration) }
             let prompts = golden.groups("prompt", endingBefore: ".input_ids").filter { !$0.contains(".") }
             return [tokenizer]
-                + quantized.map { mode in
-                    .skipped("\(name)/\(mode)", because: "the numerics as deployed come with a later version")
-                }
                 + prompts.flatMap { prompt in
                     Run.all.map { run in
                         ConformanceCase("\(name)/\(prompt)/\(run.name)") {
@@ -54,6 +47,7 @@ struct CheckpointCases {
                         }
                     }
                 }
+                + deployedCases(golden, prompts: prompts)
         }
     }
 
@@ -125,7 +119,7 @@ struct CheckpointCases {
         return measurements
     }
 
-    private func continueGreedily(
+    func continueGreedily(
         _ session: Session,
         from logits: Tensor,
         count: Int,
@@ -145,7 +139,7 @@ struct CheckpointCases {
 }
 
 /// Collects the stages of a chunked forward pass.
-private final class StageRecorder {
+final class StageRecorder {
     struct Key: Hashable {
         let stage: Stage
         let layer: Int?

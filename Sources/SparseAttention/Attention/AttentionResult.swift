@@ -43,6 +43,11 @@ public struct AttentionResult: Sendable {
     }
 }
 
+/// The larger number, NaN if one is: `max` can drop a NaN, and a broken row would look like one that sees nothing.
+private func larger(_ x: Float, _ y: Float) -> Float {
+    x.isNaN || y.isNaN ? .nan : max(x, y)
+}
+
 // MARK: - Merging
 
 extension AttentionResult {
@@ -67,8 +72,8 @@ extension AttentionResult {
                 target.logSumExp[row] = -.infinity
                 target.maximumScore[row] = -.infinity
                 target.output.rows(row..<row + 1).fill(0)
-                let largest = parts.reduce(-Float.infinity) { max($0, $1.logSumExp[row]) }
-                guard largest > -.infinity else { continue }
+                let largest = parts.reduce(-Float.infinity) { larger($0, $1.logSumExp[row]) }
+                guard largest != -.infinity else { continue }
                 let total = parts.reduce(Float(0)) { $0 + exp($1.logSumExp[row] - largest) }
                 let logSumExp = largest + log(total)
                 for part in parts {
@@ -76,7 +81,7 @@ extension AttentionResult {
                     part.output.withMatrix { output in
                         Kernels.add(output[row], times: weight, to: target.output[row], count: shape[2])
                     }
-                    target.maximumScore[row] = max(target.maximumScore[row], part.maximumScore[row])
+                    target.maximumScore[row] = larger(target.maximumScore[row], part.maximumScore[row])
                 }
                 target.logSumExp[row] = logSumExp
             }

@@ -130,7 +130,8 @@ extension LatentAttention {
     ///   - queries: `[queryTokens, heads, nopeDim + ropeDim]`, the last part rotated.
     ///   - latents: the sequence so far, the query tokens' own rows last.
     ///   - projection: forms keys and values from latents.
-    ///   - selection: the tokens each query token may use; nil for all visible ones.
+    ///   - selection: the tokens each query token may use, a set: order does not matter, a position that appears twice
+    ///     counts once, and one that is negative or after the query token does not count. Nil for all visible ones.
     ///   - form: which computation to run; nil for the one with fewer operations.
     /// - Returns: output `[queryTokens, heads, valueDim]` with its statistics.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
@@ -143,6 +144,7 @@ extension LatentAttention {
     ) throws(SparseAttentionError) -> AttentionResult {
         try validate(queries, latents: latents, projection: projection, selection: selection)
         let position = latents.count - queries.shape[0]
+        let selection = selection?.causal(from: position)
         let form =
             form
             ?? cheapestForm(queryTokens: queries.shape[0], keyTokens: latents.count, slots: selection?.slots)

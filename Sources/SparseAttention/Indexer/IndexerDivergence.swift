@@ -38,7 +38,10 @@ public struct IndexerDivergence: Sendable {
         from attentionScores: Tensor,
         over domain: Domain
     ) throws(SparseAttentionError) {
-        guard attentionScores.shape.rank == 3, scores.shape.rank == 2 else {
+        guard scores.shape.rank == 2 else {
+            throw .dimensionMismatch(.rank, argument: "scores", expected: 2, found: scores.shape.rank)
+        }
+        guard attentionScores.shape.rank == 3 else {
             throw .dimensionMismatch(
                 .rank,
                 argument: "attentionScores",
@@ -47,7 +50,14 @@ public struct IndexerDivergence: Sendable {
             )
         }
         let (heads, queryTokens, keyTokens) = (attentionScores.shape[0], scores.shape[0], scores.shape[1])
-        guard attentionScores.shape == [heads, queryTokens, keyTokens], queryTokens <= keyTokens else {
+        guard queryTokens <= keyTokens else {
+            throw .invalidSetting(
+                name: "queryTokens",
+                found: "\(queryTokens)",
+                expected: "at most the \(keyTokens) key tokens"
+            )
+        }
+        guard attentionScores.shape == [heads, queryTokens, keyTokens] else {
             throw .shapeMismatch(
                 argument: "attentionScores",
                 expected: [heads, queryTokens, keyTokens],

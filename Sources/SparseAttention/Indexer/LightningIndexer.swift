@@ -215,7 +215,22 @@ extension LightningIndexer {
         from position: Int,
         _ body: (IndexScores, Int) -> Result
     ) throws(SparseAttentionError) -> Result {
-        let queries = try queryCodes.widenedCodes().reshaped(Shape([queryCodes.rows / heads, heads, headDim]))
+        guard headDim <= QuantizedRows.blockColumns else {
+            throw .invalidSetting(
+                name: "index head dim",
+                found: "\(headDim)",
+                expected: "at most \(QuantizedRows.blockColumns), so that a row of codes has one scale"
+            )
+        }
+        let tokens = queryCodes.rows / heads
+        guard queryCodes.columns == headDim, queryCodes.rows == tokens * heads else {
+            throw .shapeMismatch(
+                argument: "queryCodes",
+                expected: [tokens * heads, headDim],
+                found: [queryCodes.rows, queryCodes.columns]
+            )
+        }
+        let queries = try queryCodes.widenedCodes().reshaped([tokens, heads, headDim])
         return try keyCodes.widenedCodes().withRows { keys throws(SparseAttentionError) in
             let visible = try validate(queries: queries, weights: weights, keys: keys, from: position)
             var folded = folded(weights)

@@ -56,3 +56,36 @@ public struct TokenSelection: Equatable, Sendable {
         (0..<queryTokens).map { self[$0].filter { $0 >= 0 }.sorted() }
     }
 }
+
+// MARK: - Causal sets
+
+extension TokenSelection {
+    /// The same tokens, each once and ascending, without those after their query token.
+    ///
+    /// - Parameter position: the position of the first query token.
+    func causal(from position: Int) -> TokenSelection {
+        guard !isCausal(from: position) else { return self }
+        var causal = [Int32](repeating: Self.unused, count: positions.count)
+        for (token, set) in sets.enumerated() {
+            var (slot, last) = (token * slots, Self.unused)
+            for chosen in set where chosen > last && Int(chosen) <= position + token {
+                causal[slot] = chosen
+                slot += 1
+                last = chosen
+            }
+        }
+        return TokenSelection(trusted: causal, queryTokens: queryTokens, slots: slots)
+    }
+
+    /// Whether the used slots of every query token ascend and end at its own position.
+    private func isCausal(from position: Int) -> Bool {
+        for token in 0..<queryTokens {
+            var last = Self.unused
+            for chosen in self[token] where chosen >= 0 {
+                guard chosen > last, Int(chosen) <= position + token else { return false }
+                last = chosen
+            }
+        }
+        return true
+    }
+}

@@ -111,6 +111,11 @@ package struct WeightMatrix: @unchecked Sendable {
         )
     }
 
+    /// Whether elements are E4M3 codes with block scales.
+    package var isFloat8: Bool {
+        if case .float8 = format { true } else { false }
+    }
+
     /// The bytes the elements take where they are stored.
     package var byteCount: Int { rows * columns * format.byteCount }
 

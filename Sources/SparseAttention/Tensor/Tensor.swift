@@ -229,4 +229,13 @@ extension Tensor {
             other.withMatrix { Kernels.add($0[row], times: factor, to: sum[target], count: sum.columns) }
         }
     }
+
+    /// Every element times a factor.
+    package func scaled(by factor: Float) -> Tensor {
+        var scaled = self
+        scaled.withMutableMatrix { matrix in
+            Kernels.scale(matrix.base, by: factor, count: matrix.rows * matrix.columns)
+        }
+        return scaled
+    }
 }

@@ -14,6 +14,7 @@ package struct AttentionLayer: Sendable {
     private let rope: RotaryEmbedding
     private let indexer: IndexerLayer?
     private let sharesSelection: Bool
+    private let arithmetic: Arithmetic
 
     /// How queries come from the hidden state.
     private enum QueryPath: Sendable {
@@ -40,11 +41,22 @@ package struct AttentionLayer: Sendable {
             nopeDim: configuration.nopeDim,
             valueDim: configuration.valueDim
         )
+        let projection = try loader.matrix(
+            prefix + "kv_b_proj",
+            outputs: dimensions.heads * dimensions.projectionRows,
+            inputs: dimensions.latentDim
+        )
         attention = try LatentAttention(
             dimensions: dimensions,
             scale: configuration.softmaxScale,
+            rounding: LatentAttention.Rounding(
+                activations: loader.arithmetic.activations,
+                projectionInput: projection.isFloat8 ? loader.arithmetic.inputFormat : nil
+            ),
             workers: loader.workers
         )
+        keyValueProjection = LatentAttention.KeyValueProjection(projection)
+        arithmetic = loader.arithmetic
         let queryOutputs = dimensions.heads * dimensions.queryDim
         if let queryLatentDim = configuration.queryLatentDim {
             query = .latent(
@@ -63,13 +75,6 @@ package struct AttentionLayer: Sendable {
             inputs: configuration.hiddenDim
         )
         latentNorm = try loader.norm(prefix + "kv_a_layernorm", count: dimensions.latentDim, epsilon: epsilon)
-        keyValueProjection = LatentAttention.KeyValueProjection(
-            try loader.matrix(
-                prefix + "kv_b_proj",
-                outputs: dimensions.heads * dimensions.projectionRows,
-                inputs: dimensions.latentDim
-            )
-        )
         outputProjection = try loader.linear(
             prefix + "o_proj",
             outputs: configuration.hiddenDim,
@@ -127,11 +132,11 @@ package struct AttentionLayer: Sendable {
             to: cache.latents,
             through: keyValueProjection,
             at: selection,
-            form: options.form
+            form: options.form ?? arithmetic.form(tokens: tokens)
         )
         watch(.attentionOutput, .tensor(result.output))
         watch(.logSumExp, .tensor(result.logSumExp))
-        return outputProjection(try result.output.reshaped([tokens, dimensions.heads * dimensions.valueDim]))
+        return try outputProjection(result.output.reshaped([tokens, dimensions.heads * dimensions.valueDim]))
     }
 
     private func makeQueries(
@@ -142,16 +147,16 @@ package struct AttentionLayer: Sendable {
         let flat: Tensor
         switch query {
         case .latent(let down, let norm, let up):
-            let normalised = try norm(down(hidden))
+            let normalised = arithmetic.rounded(try norm(down(hidden)))
             latent = normalised
-            flat = up(normalised)
+            flat = try up(normalised)
         case .direct(let projection):
             latent = nil
-            flat = projection(hidden)
+            flat = try projection(hidden)
         }
         var queries = try flat.reshaped([hidden.shape[0], dimensions.heads, dimensions.queryDim])
         try rope.rotate(&queries, at: dimensions.nopeDim, by: rotation, layout: .interleaved)
-        return (queries, latent)
+        return (arithmetic.rounded(queries), latent)
     }
 
     private func appendLatents(
@@ -160,10 +165,14 @@ package struct AttentionLayer: Sendable {
         rotation: RotaryEmbedding.Rotation,
         watch: (Stage, StageProbe.Value) -> Void
     ) throws {
-        let rows = latentProjection(hidden)
-        let latents = try latentNorm(rows.columns(0..<dimensions.latentDim))
+        let rows = try latentProjection(hidden)
+        var latents = arithmetic.rounded(try latentNorm(rows.columns(0..<dimensions.latentDim)))
+        if let format = arithmetic.latentFormat {
+            latents = arithmetic.rounded(try latents.roundedThroughFloat8(format: format))
+        }
         var ropeKeys = rows.columns(dimensions.latentDim..<dimensions.rowDim)
         try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
+        ropeKeys = arithmetic.rounded(ropeKeys)
         watch(.latents, .tensor(latents))
         try cache.latents.append(latents: latents, ropeKeys: ropeKeys)
     }

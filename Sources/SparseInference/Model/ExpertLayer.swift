@@ -7,9 +7,11 @@ struct ExpertLayer: Sendable {
     private let router: Router
     private let experts: [FeedForward]
     private let shared: FeedForward?
+    private let arithmetic: Arithmetic
 
     init(configuration: ModelConfiguration, prefix: String, loader: WeightLoader) throws {
         let (hiddenDim, expertDim) = (configuration.hiddenDim, configuration.expertFeedForwardDim)
+        arithmetic = loader.arithmetic
         router = Router(
             rule: Router.Rule(
                 expertsPerToken: configuration.expertsPerToken,
@@ -67,6 +69,6 @@ struct ExpertLayer: Sendable {
         if let shared {
             output.add(try shared(rows))
         }
-        return output
+        return arithmetic.rounded(output)
     }
 }

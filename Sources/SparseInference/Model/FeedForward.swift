@@ -5,16 +5,18 @@ struct FeedForward: Sendable {
     private let gate: Linear  // [feedForwardDim, hiddenDim]
     private let up: Linear  // [feedForwardDim, hiddenDim]
     private let down: Linear  // [hiddenDim, feedForwardDim]
+    private let arithmetic: Arithmetic
 
     init(prefix: String, hiddenDim: Int, feedForwardDim: Int, loader: WeightLoader) throws {
         gate = try loader.linear(prefix + "gate_proj", outputs: feedForwardDim, inputs: hiddenDim)
         up = try loader.linear(prefix + "up_proj", outputs: feedForwardDim, inputs: hiddenDim)
         down = try loader.linear(prefix + "down_proj", outputs: hiddenDim, inputs: feedForwardDim)
+        arithmetic = loader.arithmetic
     }
 
     /// - Parameter rows: `[tokens, hiddenDim]`.
     /// - Returns: `[tokens, hiddenDim]`.
     func callAsFunction(_ rows: Tensor) throws -> Tensor {
-        down(try SwiGLU.apply(gate: gate(rows), up: up(rows)))
+        try down(arithmetic.rounded(SwiGLU.apply(gate: gate(rows), up: up(rows))))
     }
 }

@@ -11,6 +11,7 @@ struct IndexerLayer: Sendable {
     private let weightProjection: Linear  // weights_proj: [indexHeads, hiddenDim]
     private let rope: RotaryEmbedding
     private let layout: RopeLayout
+    private let arithmetic: Arithmetic
 
     init(
         _ indexer: IndexerConfiguration,
@@ -24,6 +25,7 @@ struct IndexerLayer: Sendable {
             heads: indexer.heads,
             headDim: indexer.headDim,
             topK: indexer.topK,
+            precision: loader.arithmetic.indexScores,
             workers: loader.workers
         )
         queryProjection = try loader.linear(
@@ -48,6 +50,7 @@ struct IndexerLayer: Sendable {
         )
         self.rope = rope
         layout = indexer.ropeLayout
+        arithmetic = loader.arithmetic
     }
 
     /// The most tokens it selects for a query token.
@@ -60,9 +63,9 @@ struct IndexerLayer: Sendable {
     ///   - rotation: cosine and sine of the tokens' positions.
     /// - Returns: `[tokens, indexHeadDim]`.
     func keys(_ hidden: Tensor, rotation: RotaryEmbedding.Rotation) throws -> Tensor {
-        var keys = try keyNorm(keyProjection(hidden))
+        var keys = arithmetic.rounded(try keyNorm(keyProjection(hidden)))
         try rope.rotate(&keys, by: rotation, layout: layout)
-        return keys
+        return arithmetic.rounded(keys)
     }
 
     /// Selects the tokens each new token attends to.
@@ -83,9 +86,19 @@ struct IndexerLayer: Sendable {
         let tokens = hidden.shape[0]
         var queries = try queryProjection(queryLatent).reshaped([tokens, indexer.heads, indexer.headDim])
         try rope.rotate(&queries, by: rotation, layout: layout)
-        let weights = weightProjection(hidden)
+        queries = arithmetic.rounded(queries)
+        let weights = try headWeights(hidden)
         watch(.indexQueries, .tensor(queries))
         watch(.headWeights, .tensor(weights))
         return try indexer.select(queries: queries, weights: weights, keys: keys, from: keys.count - tokens)
+    }
+
+    /// The output of `weights_proj`, `[tokens, indexHeads]`.
+    ///
+    /// The first revision of the demo rounded it, and its product with `indexHeads^-½` again.
+    private func headWeights(_ hidden: Tensor) throws -> Tensor {
+        guard arithmetic.roundsHeadWeights else { return try weightProjection.unrounded(hidden) }
+        let factor = 1 / Float(indexer.heads).squareRoot()
+        return arithmetic.rounded(try weightProjection(hidden).scaled(by: factor)).scaled(by: 1 / factor)
     }
 }

@@ -6,12 +6,6 @@ public import SparseAttention
 /// Weights stay in the memory-mapped file and are widened while they are used, so a model takes little more
 /// memory than its caches. A value of this type is immutable and may be shared between tasks.
 public struct LanguageModel: Sendable {
-    /// The numerics a model is run with.
-    public enum Precision: String, Equatable, Sendable, CaseIterable {
-        /// Weights widened to float32, float32 arithmetic: equals Hugging Face in float32.
-        case float32
-    }
-
     /// What `config.json` says.
     public let configuration: ModelConfiguration
     /// The numerics in use.
@@ -27,6 +21,7 @@ public struct LanguageModel: Sendable {
     private let finalNorm: RMSNorm
     private let head: WeightMatrix  // [vocabularySize, hiddenDim]
     private let rope: RotaryEmbedding
+    private let arithmetic: Arithmetic
 
     /// Opens a checkpoint in Hugging Face layout.
     ///
@@ -42,7 +37,11 @@ public struct LanguageModel: Sendable {
     public init(contentsOf folder: URL, precision: Precision = .float32, workers: Workers = .all) throws {
         let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
         let checkpoint = try Checkpoint(contentsOf: folder)
-        let loader = WeightLoader(checkpoint, workers: workers)
+        let loader = WeightLoader(
+            checkpoint,
+            arithmetic: Arithmetic(precision, scaleFormat: configuration.quantization?.scaleFormat ?? .float32),
+            workers: workers
+        )
         let (vocabulary, hiddenDim) = (configuration.vocabularySize, configuration.hiddenDim)
         let rope = try RotaryEmbedding(
             dim: configuration.ropeDim,
@@ -63,6 +62,7 @@ public struct LanguageModel: Sendable {
         self.configuration = configuration
         self.checkpoint = checkpoint
         self.precision = precision
+        arithmetic = loader.arithmetic
         self.workers = workers
         self.rope = rope
     }
@@ -86,13 +86,13 @@ extension LanguageModel {
         options: ForwardOptions
     ) throws -> Tensor {
         let rotation = try rope.rotation(at: position..<position + tokens.count)
-        var hidden = embed(tokens)
+        var hidden = arithmetic.rounded(embed(tokens))
         options.probe?.record(.embedding, nil, .tensor(hidden))
         var selection: TokenSelection?
         for (layer, cache) in zip(layers, caches) {
             try layer(&hidden, cache: cache, rotation: rotation, options: options, selection: &selection)
         }
-        let normalised = try finalNorm(hidden)
+        let normalised = arithmetic.rounded(try finalNorm(hidden))
         options.probe?.record(.finalNorm, nil, .tensor(normalised))
         return normalised
     }

@@ -7,6 +7,7 @@ struct TransformerLayer: Sendable {
     private let attention: AttentionLayer
     private let feedForwardNorm: RMSNorm
     private let feedForward: FeedForwardPath
+    private let arithmetic: Arithmetic
 
     /// What follows the attention.
     private enum FeedForwardPath: Sendable {
@@ -18,6 +19,7 @@ struct TransformerLayer: Sendable {
         let prefix = "model.layers.\(layer)."
         let (hiddenDim, epsilon) = (configuration.hiddenDim, configuration.normEpsilon)
         index = layer
+        arithmetic = loader.arithmetic
         attentionNorm = try loader.norm(prefix + "input_layernorm", count: hiddenDim, epsilon: epsilon)
         attention = try AttentionLayer(configuration: configuration, layer: layer, loader: loader, rope: rope)
         feedForwardNorm = try loader.norm(prefix + "post_attention_layernorm", count: hiddenDim, epsilon: epsilon)
@@ -52,17 +54,19 @@ struct TransformerLayer: Sendable {
         let watch = { (stage: Stage, value: StageProbe.Value) in
             if let probe = options.probe { probe.record(stage, index, value) }
         }
-        hidden.add(
-            try attention(
-                attentionNorm(hidden),
-                cache: cache,
-                rotation: rotation,
-                options: options,
-                selection: &selection,
-                watch: watch
-            )
+        // A norm sees the sum before it is rounded, the next sum sees it rounded.
+        let attended = try attention(
+            arithmetic.rounded(attentionNorm(hidden)),
+            cache: cache,
+            rotation: rotation,
+            options: options,
+            selection: &selection,
+            watch: watch
         )
-        let normalised = try feedForwardNorm(hidden)
+        hidden = arithmetic.rounded(hidden)
+        hidden.add(attended)
+        let normalised = arithmetic.rounded(try feedForwardNorm(hidden))
+        hidden = arithmetic.rounded(hidden)
         switch feedForward {
         case .dense(let layer): hidden.add(try layer(normalised))
         case .experts(let layer): hidden.add(try layer(normalised, watch: watch))

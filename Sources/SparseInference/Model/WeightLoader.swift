@@ -3,11 +3,13 @@ package import SparseAttention
 /// Takes a model's weights out of where they are stored, each checked for name, shape and type.
 package struct WeightLoader {
     let source: any WeightSource
+    let arithmetic: Arithmetic
     let workers: Workers
 
-    /// A loader of named weights, for layers that run on the given threads.
-    package init(_ source: any WeightSource, workers: Workers) {
+    /// A loader of named weights, for layers of the given arithmetic that run on the given threads.
+    package init(_ source: any WeightSource, arithmetic: Arithmetic = .float32, workers: Workers) {
         self.source = source
+        self.arithmetic = arithmetic
         self.workers = workers
     }
 
@@ -51,7 +53,11 @@ package struct WeightLoader {
 
     /// A linear layer.
     package func linear(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> Linear {
-        Linear(weight: try matrix(name, outputs: outputs, inputs: inputs), workers: workers)
+        Linear(
+            weight: try matrix(name, outputs: outputs, inputs: inputs),
+            arithmetic: arithmetic,
+            workers: workers
+        )
     }
 
     /// A vector of numbers, widened to float32.
@@ -81,13 +87,25 @@ extension Tensor {
 /// A linear layer without bias: `y = x · weightᵀ`.
 package struct Linear: Sendable {
     fileprivate let weight: WeightMatrix
+    fileprivate let arithmetic: Arithmetic
     fileprivate let workers: Workers
 
     /// Applies the layer to every row.
     ///
+    /// Where the arithmetic says so, inputs of an FP8 weight are quantized first and outputs are rounded.
+    ///
     /// - Parameter rows: `[n, inputs]`.
     /// - Returns: `[n, outputs]`.
-    package func callAsFunction(_ rows: Tensor) -> Tensor {
-        weight.apply(to: rows, workers: workers)
+    /// - Throws: `SparseAttentionError.nonFinite` for an input that cannot be quantized.
+    package func callAsFunction(_ rows: Tensor) throws -> Tensor {
+        arithmetic.rounded(try unrounded(rows))
+    }
+
+    /// The same, with outputs left in float32.
+    func unrounded(_ rows: Tensor) throws -> Tensor {
+        guard weight.isFloat8, let format = arithmetic.inputFormat else {
+            return weight.apply(to: rows, workers: workers)
+        }
+        return weight.apply(to: try rows.roundedThroughFloat8(format: format), workers: workers)
     }
 }

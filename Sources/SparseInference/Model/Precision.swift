@@ -1,0 +1,79 @@
+public import SparseAttention
+
+extension LanguageModel {
+    /// The numerics a model is run with: chosen by the caller, never mixed in silence.
+    public enum Precision: Equatable, Sendable {
+        /// Weights widened to float32, float32 arithmetic: equals Hugging Face in float32.
+        case float32
+        /// As the corrected official demo runs: inputs of FP8 linear layers quantized, Hadamard and FP8 in the
+        /// indexer, latents rounded through FP8 before they are used or cached, head weights in float32.
+        ///
+        /// Activations are rounded to bfloat16 wherever the demo holds bfloat16 tensors, or left in float32.
+        ///
+        /// Source: DeepSeek-V3.2-Exp on Hugging Face, `inference/model.py` after commits 1938e9df and 8631a813.
+        case deployed(activations: StorageFormat)
+        /// As the demo's first public revision, with its indexer's RoPE corrected: latents as they are, head weights
+        /// rounded like other activations.
+        ///
+        /// Source: DeepSeek-V3.2-Exp on GitHub, revision 3b99a53.
+        case legacy(activations: StorageFormat)
+    }
+}
+
+/// What a precision means for the layers of one model.
+package struct Arithmetic: Equatable, Sendable {
+    /// How activations are rounded between operators.
+    let activations: StorageFormat
+    /// How inputs of FP8 linear layers are quantized; nil for not at all.
+    let inputFormat: ScaleFormat?
+    /// How latents are quantized before use; nil for not at all.
+    let latentFormat: ScaleFormat?
+    /// The arithmetic of index scores.
+    let indexScores: LightningIndexer.Precision
+    /// Whether head weights are rounded like other activations.
+    let roundsHeadWeights: Bool
+
+    /// Float32 throughout.
+    package static let float32 = Arithmetic(.float32, scaleFormat: .float32)
+
+    /// The arithmetic of a precision.
+    ///
+    /// - Parameters:
+    ///   - precision: what the caller chose.
+    ///   - scaleFormat: how the checkpoint rounds scales.
+    init(_ precision: LanguageModel.Precision, scaleFormat: ScaleFormat) {
+        switch precision {
+        case .float32:
+            activations = .float32
+            inputFormat = nil
+            latentFormat = nil
+            indexScores = .float32
+            roundsHeadWeights = false
+        case .deployed(let activations):
+            self.activations = activations
+            inputFormat = scaleFormat
+            latentFormat = scaleFormat
+            indexScores = .float8(scaleFormat, rotated: activations)
+            roundsHeadWeights = false
+        case .legacy(let activations):
+            self.activations = activations
+            inputFormat = scaleFormat
+            latentFormat = nil
+            indexScores = .float8(scaleFormat, rotated: activations)
+            roundsHeadWeights = true
+        }
+    }
+
+    /// Rounds as activations are.
+    func rounded(_ tensor: Tensor) -> Tensor {
+        tensor.rounded(to: activations)
+    }
+
+    /// The form of latent attention a chunk is run in, unless the caller forces one: nil for the cheaper.
+    ///
+    /// Where the two forms quantize differently the demo's choice is part of the numerics: expanded for a chunk,
+    /// absorbed for a single token.
+    func form(tokens: Int) -> LatentAttention.Form? {
+        inputFormat == nil ? nil : tokens > 1 ? .expanded : .absorbed
+    }
+}
