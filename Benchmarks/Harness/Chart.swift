@@ -225,6 +225,7 @@ extension Chart {
         let turn = isTurned ? " transform=\"rotate(-90 \(number(x)) \(number(y)))\"" : ""
         let anchor = isTurned ? "end" : anchor
         return "<text x=\"\(number(x))\" y=\"\(number(y))\" font-size=\"\(number(size))\" "
-            + "font-weight=\"\(weight)\" fill=\"\(colour)\" text-anchor=\"\(anchor)\"\(turn)>\(content)</text>"
+            + "font-weight=\"\(weight)\" fill=\"\(colour)\" "
+            + "text-anchor=\"\(anchor)\"\(turn)>\(content)</text>"
     }
 }

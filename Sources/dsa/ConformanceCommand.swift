@@ -1,6 +1,7 @@
 import ArgumentParser
 import Conformance
 import Foundation
+import SparseInference
 
 /// `dsa conformance`: compares this implementation with golden data.
 struct ConformanceCommand: ParsableCommand {
@@ -23,11 +24,16 @@ struct ConformanceCommand: ParsableCommand {
     @Option(help: "Run only cases whose name contains this text.")
     var filter: String?
 
+    @Option(help: "Make a known mistake of other engines on purpose, in whole models; 'list' names them.")
+    var mistake: String?
+
     @Flag(help: "Print a JSON document instead of the table.")
     var json = false
 
     func run() throws {
-        let all = try ConformanceFolder(URL(fileURLWithPath: folder, isDirectory: true)).cases()
+        if mistake == "list" { return Terminal.write(Mistake.list) }
+        let known = try mistake.map(Mistake.init(named:))
+        let all = try ConformanceFolder(URL(fileURLWithPath: folder, isDirectory: true), mistake: known).cases()
         let cases = all.filter { item in filter.map { item.name.contains($0) } ?? true }
         guard !cases.isEmpty else {
             throw ValidationError(
@@ -45,5 +51,25 @@ struct ConformanceCommand: ParsableCommand {
         }
         Terminal.write(json ? String(decoding: try report.json(), as: UTF8.self) + "\n" : report.summary + "\n")
         guard report.count("failed") == 0, report.count("passed") > 0 else { throw ExitCode.failure }
+    }
+}
+
+extension Mistake {
+    /// The mistake of a name given on the command line.
+    init(named name: String) throws {
+        guard let mistake = Mistake(rawValue: name) else {
+            throw ValidationError("'\(name)' is no known mistake; --mistake list names them.")
+        }
+        self = mistake
+    }
+
+    /// All known mistakes, one a line, each with its source.
+    static var list: String {
+        let width = allCases.map(\.rawValue.count).max() ?? 0
+        return allCases.map { mistake in
+            mistake.rawValue.padding(toLength: width + 2, withPad: " ", startingAt: 0)
+                + (mistake.hidesUpToTopK ? "hides up to top-k   " : "shows at any length ")
+                + mistake.source + "\n"
+        }.joined()
     }
 }

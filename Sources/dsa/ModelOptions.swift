@@ -11,6 +11,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads to use; all cores unless said otherwise.")
     var threads: Int?
 
+    @Option(help: "float32; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision.")
+    var precision = PrecisionName.float32
+
+    @Option(help: "How deployed and legacy arithmetic rounds activations: bfloat16 or float32.")
+    var activations = StorageFormat.bfloat16
+
     /// The threads asked for.
     var workers: Workers {
         get throws { try threads.map { try Workers(count: $0) } ?? .all }
@@ -18,11 +24,24 @@ struct ModelOptions: ParsableArguments {
 
     /// Opens the model.
     func load() throws -> LanguageModel {
-        try LanguageModel(contentsOf: folder, workers: workers)
+        try LanguageModel(contentsOf: folder, precision: numerics, workers: workers)
+    }
+
+    private var numerics: LanguageModel.Precision {
+        switch precision {
+        case .float32: .float32
+        case .deployed: .deployed(activations: activations)
+        case .legacy: .legacy(activations: activations)
+        }
     }
 
     /// Where the model is.
     var folder: URL { URL(fileURLWithPath: model, isDirectory: true) }
+}
+
+/// The names of the numerics.
+enum PrecisionName: String, ExpressibleByArgument, CaseIterable {
+    case float32, deployed, legacy
 }
 
 extension AttentionMode: ExpressibleByArgument {}

@@ -38,13 +38,16 @@ final class GoldenDataTests: XCTestCase {
         try check("checkpoints/tiny-v3-dense/", atLeast: 19)
     }
 
-    func testNothingIsSkipped() throws {
-        var report = ConformanceReport()
-        for item in try ConformanceFolder(folder).cases() where item.name.hasPrefix("numerics/fp8") {
-            report.run(item)
-        }
-        XCTAssertGreaterThan(report.rows.count, 0)
-        XCTAssertEqual(report.count("skipped"), 0)
+    func testGLMCheckpointWithSharedSelections() throws {
+        try check("checkpoints/tiny-glm-dsa/", atLeast: 25)
+    }
+
+    func testFP8CheckpointInFloat32AndAsDeployed() throws {
+        try check("checkpoints/tiny-v32-fp8/", atLeast: 57)
+    }
+
+    func testLatentsRoundedThroughFP8() throws {
+        try check("deployed/", atLeast: 20)
     }
 
     /// Runs the cases under a prefix; each has to pass, and there have to be as many as the data hold.

@@ -30,7 +30,14 @@ package func assertClose(
     line: UInt = #line
 ) {
     XCTAssertEqual(found.shape, expected.shape, message(), file: file, line: line)
-    assertClose(found.elements, expected.elements.map(Double.init), within: bound, message(), file: file, line: line)
+    assertClose(
+        found.elements,
+        expected.elements.map(Double.init),
+        within: bound,
+        message(),
+        file: file,
+        line: line
+    )
 }
 
 /// Fails unless `found` is at most twice as far from the reference as a plain `Float` loop, plus the floor.
@@ -42,7 +49,14 @@ package func assertAccurate(
     file: StaticString = #filePath,
     line: UInt = #line
 ) {
-    assertClose(plain, reference, within: Tolerances.plainLoop, "plain loop \(message())", file: file, line: line)
+    assertClose(
+        plain,
+        reference,
+        within: Tolerances.plainLoop,
+        "plain loop \(message())",
+        file: file,
+        line: line
+    )
     guard plain.count == reference.count else { return }
     let bound = Tolerances.plainLoopFactor * Comparison(plain, with: reference).relativeL2 + Tolerances.floor
     assertClose(found.elements, reference, within: bound, message(), file: file, line: line)

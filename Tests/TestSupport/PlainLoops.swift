@@ -63,11 +63,8 @@ package enum PlainLoops {
 
     /// Causal attention of every query token and head: outputs and log-sum-exps, in the order of a result.
     ///
-    /// - Parameters:
-    ///   - queries: `[queryTokens, heads, headDim]`.
-    ///   - keys: `[keyTokens, keyHeads, headDim]`.
-    ///   - values: `[keyTokens, keyHeads, valueDim]`, or wider, of which the first `valueDim` count.
-    ///   - selection: the keys of each query token; nil for all visible ones.
+    /// Keys and values are `[keyTokens, keyHeads, …]`; of wider values the first `valueDim` columns count. A selection
+    /// replaces the visible keys.
     package static func attention(
         _ queries: Tensor,
         keys: Tensor,

@@ -32,7 +32,9 @@ extension SeededGenerator {
     ) throws(SparseAttentionError) -> TokenSelection {
         var positions: [Int32] = []
         for token in 0..<queryTokens {
-            let drawn = permutation(of: position + token + 1).prefix(min(used ?? slots, slots)).map(Int32.init)
+            let drawn = permutation(of: position + token + 1).prefix(min(used ?? slots, slots)).map(
+                Int32.init
+            )
             let unused = [Int32](repeating: TokenSelection.unused, count: slots - drawn.count)
             positions += (drawn + unused).shuffled(using: &self)
         }

@@ -46,4 +46,27 @@ package enum Tolerances {
     /// Logits of a tiny model with caches in bfloat16, as relative L2: each cached number is off by up to 2^-9, in
     /// each of its four layers.
     package static let bfloat16Cache = 8e-3
+
+    /// Dot products of numbers that were rounded once each on the way (rotated, scaled, quantized exactly), as relative
+    /// L2: `floor` for the product, and as much for each of three such steps.
+    package static let scaledProducts = 4 * floor
+
+    /// A score of 16 columns after RoPE at positions near 100, absolute: an angle near 100 rad is rounded to 2^-18, and
+    /// each of 16 terms moves by that times its size.
+    package static let rotatedScore: Float = 1e-4
+
+    /// Index scores in E4M3 against float32, as relative L2: each of two factors is off by up to a sixteenth, and over
+    /// 16 columns and 4 heads most of it cancels.
+    package static let float8Scores = 0x1p-4
+
+    /// Attention with probabilities and outputs in bfloat16, as relative L2: each is off by up to 2^-9, and values of
+    /// either sign cancel in the output but not in its error.
+    package static let roundedActivations = 0x1p-7
+
+    /// The same with queries, keys and values of a latent layer in bfloat16 too: a score of up to 8 moves by a few times
+    /// 2^-8, and with it each probability.
+    package static let roundedLatentLayer = 0x1p-5
+
+    /// The same with latents in E4M3, each off by up to a sixteenth, before they are projected.
+    package static let float8Latents = 0x1p-2
 }

@@ -60,7 +60,7 @@ extension CheckpointCases {
     }
 
     private func compare(_ prompt: String, mode: Mode, chunk: Int, golden: GoldenFile) throws -> Outcome {
-        let model = try LanguageModel(contentsOf: folder, precision: mode.precision)
+        let model = try LanguageModel(contentsOf: folder, precision: mode.precision, mistake: mistake)
         let ids = try golden.ints("\(prompt)\(mode.input).input_ids")
         let prefix = "\(prompt).\(mode.name)"
         let greedy = try golden.ints(prefix + ".greedy_ids")

@@ -6,6 +6,8 @@ import SparseInference
 struct CheckpointCases {
     let folder: URL
     let name: String
+    /// A mistake to make on purpose.
+    let mistake: Mistake?
 
     /// The largest difference of a logit from Hugging Face's.
     private static let logitBound = 2e-4
@@ -28,8 +30,9 @@ struct CheckpointCases {
         ]
     }
 
-    init(_ folder: URL) throws {
+    init(_ folder: URL, mistake: Mistake? = nil) throws {
         self.folder = folder
+        self.mistake = mistake
         name = "checkpoints/" + folder.lastPathComponent
     }
 
@@ -61,7 +64,7 @@ struct CheckpointCases {
     }
 
     private func compare(_ prompt: String, run: Run, golden: GoldenFile) throws -> Outcome {
-        let model = try LanguageModel(contentsOf: folder)
+        let model = try LanguageModel(contentsOf: folder, mistake: mistake)
         let ids = try golden.ints(prompt + ".input_ids")
         let greedy = try golden.ints(prompt + ".greedy_ids")
         let session = try Session(model, capacity: ids.count + greedy.count)

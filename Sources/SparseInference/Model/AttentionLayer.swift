@@ -12,6 +12,7 @@ package struct AttentionLayer: Sendable {
     private let keyValueProjection: LatentAttention.KeyValueProjection  // kv_b_proj
     private let outputProjection: Linear  // o_proj: [hiddenDim, heads · valueDim]
     private let rope: RotaryEmbedding
+    private let ropeLayout: RopeLayout
     private let indexer: IndexerLayer?
     private let sharesSelection: Bool
     private let arithmetic: Arithmetic
@@ -48,7 +49,8 @@ package struct AttentionLayer: Sendable {
         )
         attention = try LatentAttention(
             dimensions: dimensions,
-            scale: configuration.softmaxScale,
+            scale: loader.arithmetic.mistake == .missingYarnFactor
+                ? configuration.softmaxScale(yarn: nil) : configuration.softmaxScale,
             rounding: LatentAttention.Rounding(
                 activations: loader.arithmetic.activations,
                 projectionInput: projection.isFloat8 ? loader.arithmetic.inputFormat : nil
@@ -81,6 +83,7 @@ package struct AttentionLayer: Sendable {
             inputs: dimensions.heads * dimensions.valueDim
         )
         self.rope = rope
+        ropeLayout = loader.arithmetic.mistake == .attentionRopeHalfSplit ? .halfSplit : .interleaved
         sharesSelection = configuration.indexer?.sharing(layer: layer) == .shared
         if let indexer = configuration.indexer, let queryLatentDim = configuration.queryLatentDim, !sharesSelection {
             self.indexer = try IndexerLayer(
@@ -155,7 +158,7 @@ package struct AttentionLayer: Sendable {
             flat = try projection(hidden)
         }
         var queries = try flat.reshaped([hidden.shape[0], dimensions.heads, dimensions.queryDim])
-        try rope.rotate(&queries, at: dimensions.nopeDim, by: rotation, layout: .interleaved)
+        try rope.rotate(&queries, at: dimensions.nopeDim, by: rotation, layout: ropeLayout)
         return (arithmetic.rounded(queries), latent)
     }
 
@@ -171,7 +174,7 @@ package struct AttentionLayer: Sendable {
             latents = arithmetic.rounded(try latents.roundedThroughFloat8(format: format))
         }
         var ropeKeys = rows.columns(dimensions.latentDim..<dimensions.rowDim)
-        try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
+        try rope.rotate(&ropeKeys, by: rotation, layout: ropeLayout)
         ropeKeys = arithmetic.rounded(ropeKeys)
         watch(.latents, .tensor(latents))
         try cache.latents.append(latents: latents, ropeKeys: ropeKeys)
@@ -195,7 +198,7 @@ package struct AttentionLayer: Sendable {
         let keys = try indexer.keys(hidden, rotation: rotation)
         watch(.indexKeys, .tensor(keys))
         try cache.indexKeys.append(keys)
-        guard mode == .sparse else { return nil }
+        guard mode == .sparse, arithmetic.mistake != .denseAboveTopK else { return nil }
         let tokens = hidden.shape[0]
         let position = cache.latents.count - tokens
         guard cache.latents.count > indexer.topK else {

@@ -18,7 +18,8 @@ struct ExpertLayer: Sendable {
                 groups: configuration.expertGroups,
                 keptGroups: configuration.keptGroups,
                 normalizes: configuration.normalizesExpertWeights,
-                scale: Float(configuration.routedScale)
+                scale: Float(configuration.routedScale),
+                mistake: loader.arithmetic.mistake
             ),
             weight: try loader.matrix(prefix + "gate", outputs: configuration.routedExperts, inputs: hiddenDim),
             bias: try loader.vector(

@@ -4,13 +4,14 @@ import SparseAttention
 ///
 /// Source: V3.2-Exp `inference/model.py`, `Indexer`, with the corrected RoPE layout.
 struct IndexerLayer: Sendable {
-    private let indexer: LightningIndexer
+    let indexer: LightningIndexer
     private let queryProjection: Linear  // wq_b: [indexHeads · indexHeadDim, queryLatentDim]
     private let keyProjection: Linear  // wk: [indexHeadDim, hiddenDim]
     private let keyNorm: LayerNorm
     private let weightProjection: Linear  // weights_proj: [indexHeads, hiddenDim]
     private let rope: RotaryEmbedding
     private let layout: RopeLayout
+    private let ropeOffset: Int  // where the rotated elements of a head begin
     private let arithmetic: Arithmetic
 
     init(
@@ -40,7 +41,8 @@ struct IndexerLayer: Sendable {
         )
         keyNorm = try LayerNorm(
             weight: loader.vector(prefix + "k_norm.weight", count: indexer.headDim),
-            bias: loader.vector(prefix + "k_norm.bias", count: indexer.headDim),
+            bias: loader.vector(prefix + "k_norm.bias", count: indexer.headDim)
+                .scaled(by: loader.arithmetic.mistake == .layerNormWithoutBias ? 0 : 1),
             epsilon: Float(ModelConfiguration.latentNormEpsilon)
         )
         weightProjection = try loader.linear(
@@ -49,8 +51,10 @@ struct IndexerLayer: Sendable {
             inputs: configuration.hiddenDim
         )
         self.rope = rope
-        layout = indexer.ropeLayout
         arithmetic = loader.arithmetic
+        let mistake = arithmetic.mistake
+        layout = mistake == .indexerRopeInterleaved ? indexer.ropeLayout.other : indexer.ropeLayout
+        ropeOffset = mistake == .indexerRopeLast ? indexer.headDim - rope.dim : 0
     }
 
     /// The most tokens it selects for a query token.
@@ -64,7 +68,7 @@ struct IndexerLayer: Sendable {
     /// - Returns: `[tokens, indexHeadDim]`.
     func keys(_ hidden: Tensor, rotation: RotaryEmbedding.Rotation) throws -> Tensor {
         var keys = arithmetic.rounded(try keyNorm(keyProjection(hidden)))
-        try rope.rotate(&keys, by: rotation, layout: layout)
+        try rotate(&keys, by: rotation)
         return arithmetic.rounded(keys)
     }
 
@@ -85,12 +89,20 @@ struct IndexerLayer: Sendable {
     ) throws -> TokenSelection {
         let tokens = hidden.shape[0]
         var queries = try queryProjection(queryLatent).reshaped([tokens, indexer.heads, indexer.headDim])
-        try rope.rotate(&queries, by: rotation, layout: layout)
+        try rotate(&queries, by: rotation)
         queries = arithmetic.rounded(queries)
         let weights = try headWeights(hidden)
         watch(.indexQueries, .tensor(queries))
         watch(.headWeights, .tensor(weights))
+        if let mistake = arithmetic.mistake {
+            return try select(with: mistake, queries: queries, weights: weights, keys: keys)
+        }
         return try indexer.select(queries: queries, weights: weights, keys: keys, from: keys.count - tokens)
+    }
+
+    private func rotate(_ vectors: inout Tensor, by rotation: RotaryEmbedding.Rotation) throws {
+        guard arithmetic.mistake != .indexerWithoutRope else { return }
+        try rope.rotate(&vectors, at: ropeOffset, by: rotation, layout: layout)
     }
 
     /// The output of `weights_proj`, `[tokens, indexHeads]`.

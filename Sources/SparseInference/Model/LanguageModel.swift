@@ -35,11 +35,25 @@ public struct LanguageModel: Sendable {
     ///   - workers: the threads to use.
     /// - Throws: `SparseInferenceError`, naming the file and the field or tensor.
     public init(contentsOf folder: URL, precision: Precision = .float32, workers: Workers = .all) throws {
+        try self.init(contentsOf: folder, precision: precision, mistake: nil, workers: workers)
+    }
+
+    /// The same, with a known mistake of other implementations made on purpose.
+    package init(
+        contentsOf folder: URL,
+        precision: Precision = .float32,
+        mistake: Mistake?,
+        workers: Workers = .all
+    ) throws {
         let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
         let checkpoint = try Checkpoint(contentsOf: folder)
         let loader = WeightLoader(
             checkpoint,
-            arithmetic: Arithmetic(precision, scaleFormat: configuration.quantization?.scaleFormat ?? .float32),
+            arithmetic: Arithmetic(
+                precision,
+                scaleFormat: configuration.quantization?.scaleFormat ?? .float32,
+                mistake: mistake
+            ),
             workers: workers
         )
         let (vocabulary, hiddenDim) = (configuration.vocabularySize, configuration.hiddenDim)
@@ -126,6 +140,11 @@ extension ModelConfiguration {
     ///
     /// Source: Hugging Face `modeling_deepseek_v3.py`, `yarn_get_mscale`.
     package var softmaxScale: Float {
-        Float(1 / Double(nopeDim + ropeDim).squareRoot() * (rope.yarn?.softmaxScale ?? 1))
+        softmaxScale(yarn: rope.yarn)
+    }
+
+    /// The same for other settings of YaRN.
+    func softmaxScale(yarn: YaRN?) -> Float {
+        Float(1 / Double(nopeDim + ropeDim).squareRoot() * (yarn?.softmaxScale ?? 1))
     }
 }

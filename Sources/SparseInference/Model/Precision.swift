@@ -32,6 +32,8 @@ package struct Arithmetic: Equatable, Sendable {
     let indexScores: LightningIndexer.Precision
     /// Whether head weights are rounded like other activations.
     let roundsHeadWeights: Bool
+    /// A mistake to make on purpose.
+    let mistake: Mistake?
 
     /// Float32 throughout.
     package static let float32 = Arithmetic(.float32, scaleFormat: .float32)
@@ -41,7 +43,9 @@ package struct Arithmetic: Equatable, Sendable {
     /// - Parameters:
     ///   - precision: what the caller chose.
     ///   - scaleFormat: how the checkpoint rounds scales.
-    init(_ precision: LanguageModel.Precision, scaleFormat: ScaleFormat) {
+    ///   - mistake: a mistake to make on purpose.
+    init(_ precision: LanguageModel.Precision, scaleFormat: ScaleFormat, mistake: Mistake? = nil) {
+        self.mistake = mistake
         switch precision {
         case .float32:
             activations = .float32
@@ -52,7 +56,7 @@ package struct Arithmetic: Equatable, Sendable {
         case .deployed(let activations):
             self.activations = activations
             inputFormat = scaleFormat
-            latentFormat = scaleFormat
+            latentFormat = mistake == .latentNotQuantized ? nil : scaleFormat
             indexScores = .float8(scaleFormat, rotated: activations)
             roundsHeadWeights = false
         case .legacy(let activations):
@@ -67,6 +71,18 @@ package struct Arithmetic: Equatable, Sendable {
     /// Rounds as activations are.
     func rounded(_ tensor: Tensor) -> Tensor {
         tensor.rounded(to: activations)
+    }
+
+    /// The inputs of an FP8 linear layer: quantized and back, or as they are where the arithmetic is float32.
+    func quantized(_ rows: Tensor) throws -> Tensor {
+        guard let inputFormat else { return rows }
+        guard mistake == .scaleRoundedLate, inputFormat == .powerOfTwo else {
+            return try rows.roundedThroughFloat8(format: inputFormat)
+        }
+        let late = try QuantizedRows(quantizing: rows, format: .float32)
+        let scales = late.scales.map { UE8M0(roundingUp: $0).float }
+        return try QuantizedRows(rows: late.rows, columns: late.columns, codes: late.codes, scales: scales)
+            .dequantized().reshaped(rows.shape)
     }
 
     /// The form of latent attention a chunk is run in, unless the caller forces one: nil for the cheaper.

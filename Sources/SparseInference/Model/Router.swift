@@ -20,9 +20,19 @@ package struct Router: Sendable {
         package let normalizes: Bool
         /// What weights are multiplied by at the end.
         package let scale: Float
+        /// A mistake to make on purpose.
+        package let mistake: Mistake?
 
         /// A rule.
-        package init(expertsPerToken: Int, groups: Int, keptGroups: Int, normalizes: Bool, scale: Float) {
+        package init(
+            expertsPerToken: Int,
+            groups: Int,
+            keptGroups: Int,
+            normalizes: Bool,
+            scale: Float,
+            mistake: Mistake? = nil
+        ) {
+            self.mistake = mistake
             self.expertsPerToken = expertsPerToken
             self.groups = groups
             self.keptGroups = keptGroups
@@ -76,10 +86,13 @@ package struct Router: Sendable {
             biased[group * groupSize..<(group + 1) * groupSize].sorted(by: >).prefix(2).reduce(0, +)
         }
         let kept = best(rule.keptGroups, of: Array(groupScores.indices)) { groupScores[$0] }
-        let candidates = kept.flatMap { $0 * groupSize..<($0 + 1) * groupSize }
-        let chosen = best(rule.expertsPerToken, of: candidates) { biased[$0] }
-        let sum = rule.normalizes ? chosen.reduce(0) { $0 + scores[$1] } + Self.smallestSum : 1
-        return chosen.map { ($0, scores[$0] / sum * rule.scale) }
+        let leftOut: Float = rule.mistake == .groupMaskZero ? 0 : -.infinity
+        let chosen = best(rule.expertsPerToken, of: Array(biased.indices)) { expert in
+            kept.contains(expert / groupSize) ? biased[expert] : leftOut
+        }
+        let weights = rule.mistake == .routerWeightsBiased ? biased : scores
+        let sum = rule.normalizes ? chosen.reduce(0) { $0 + weights[$1] } + Self.smallestSum : 1
+        return chosen.map { ($0, weights[$0] / sum * rule.scale) }
     }
 
     /// The candidates of highest score, ascending; of equal scores the earlier wins.

@@ -103,9 +103,6 @@ package struct Linear: Sendable {
 
     /// The same, with outputs left in float32.
     func unrounded(_ rows: Tensor) throws -> Tensor {
-        guard weight.isFloat8, let format = arithmetic.inputFormat else {
-            return weight.apply(to: rows, workers: workers)
-        }
-        return weight.apply(to: try rows.roundedThroughFloat8(format: format), workers: workers)
+        weight.apply(to: weight.isFloat8 ? try arithmetic.quantized(rows) : rows, workers: workers)
     }
 }

@@ -12,7 +12,12 @@ final class AttentionMergeTests: XCTestCase {
             for parts in [1, 2, 3] {
                 let results = try (0..<parts).map { part in
                     let range = part * each.slots / parts..<(part + 1) * each.slots / parts
-                    return try attention.attend(queries, to: rows, at: slots(range, of: selection), scale: each.scale)
+                    return try attention.attend(
+                        queries,
+                        to: rows,
+                        at: slots(range, of: selection),
+                        scale: each.scale
+                    )
                 }
                 assertSame(try .merged(results), whole, "\(each) in \(parts)")
                 assertSame(try .merged(results.reversed()), whole, "\(each) in \(parts), reversed")
@@ -39,7 +44,12 @@ final class AttentionMergeTests: XCTestCase {
         let attention = TopKAttention(valueDim: 3)
         let nothing = try TokenSelection(positions: [], queryTokens: 3, slots: 0)
         let empty = try attention.attend(queries, to: rows, at: nothing, scale: 1)
-        let full = try attention.attend(queries, to: rows, at: .everything(queryTokens: 3, position: 6), scale: 1)
+        let full = try attention.attend(
+            queries,
+            to: rows,
+            at: .everything(queryTokens: 3, position: 6),
+            scale: 1
+        )
         assertSame(try .merged([empty, full, empty]), full)
         assertSame(try .merged([empty, empty]), empty)
     }
@@ -68,7 +78,9 @@ final class AttentionMergeTests: XCTestCase {
         XCTAssertEqual(Double(merged.output[0]), 5, accuracy: Tolerances.statistic)
         XCTAssertEqual(Double(merged.logSumExp[0]), 1.386_294_36, accuracy: Tolerances.statistic)
         XCTAssertEqual(merged.maximumScore[0], -1)
-        let far = try AttentionResult.merged([part(8, logSumExp: 500, maximum: 0), part(4, logSumExp: -500, maximum: 0)])
+        let far = try AttentionResult.merged([
+            part(8, logSumExp: 500, maximum: 0), part(4, logSumExp: -500, maximum: 0),
+        ])
         XCTAssertEqual([far.output[0], far.logSumExp[0]], [8, 500])
         let broken = try AttentionResult.merged([
             part(.nan, logSumExp: .nan, maximum: .nan), part(4, logSumExp: -.infinity, maximum: -.infinity),

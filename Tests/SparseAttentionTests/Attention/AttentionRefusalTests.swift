@@ -8,7 +8,12 @@ final class AttentionRefusalTests: XCTestCase {
 
     func testDenseAttention() throws {
         func attend(_ queries: Shape, _ keys: Shape, _ values: Shape, scale: Float = 1) throws {
-            _ = try DenseAttention().attend(ones(queries), keys: ones(keys), values: ones(values), scale: scale)
+            _ = try DenseAttention().attend(
+                ones(queries),
+                keys: ones(keys),
+                values: ones(values),
+                scale: scale
+            )
         }
         assertThrows(.dimensionMismatch(.rank, argument: "queries", expected: 3, found: 2)) {
             try attend([2, 3], [4, 2, 3], [4, 2, 5])
@@ -30,7 +35,11 @@ final class AttentionRefusalTests: XCTestCase {
         }
         for (heads, keyHeads) in [(3, 2), (2, 4), (0, 1), (2, 0)] {
             assertThrows(
-                .invalidSetting(name: "heads", found: "\(heads) over \(keyHeads)", expected: "a positive multiple")
+                .invalidSetting(
+                    name: "heads",
+                    found: "\(heads) over \(keyHeads)",
+                    expected: "a positive multiple"
+                )
             ) {
                 try attend(
                     Shape(trusted: [1, heads, 3]),
@@ -59,7 +68,9 @@ final class AttentionRefusalTests: XCTestCase {
                 scale: scale
             )
         }
-        assertThrows(.dimensionMismatch(.rank, argument: "queries", expected: 3, found: 2)) { try attend([2, 3]) }
+        assertThrows(.dimensionMismatch(.rank, argument: "queries", expected: 3, found: 2)) {
+            try attend([2, 3])
+        }
         assertThrows(.dimensionMismatch(.headDim, argument: "queries", expected: 3, found: 4)) {
             try attend([2, 1, 4])
         }
@@ -67,7 +78,9 @@ final class AttentionRefusalTests: XCTestCase {
             try attend([2, 1, 3], tokens: 3)
         }
         for valueDim in [0, -1, 4] {
-            assertThrows(.invalidSetting(name: "valueDim", found: "\(valueDim)", expected: "1 to the row's 3")) {
+            assertThrows(
+                .invalidSetting(name: "valueDim", found: "\(valueDim)", expected: "1 to the row's 3")
+            ) {
                 try attend([2, 1, 3], valueDim: valueDim)
             }
         }
@@ -92,7 +105,13 @@ final class AttentionRefusalTests: XCTestCase {
                 )
             }
         }
-        let dimensions = try LatentAttention.Dimensions(heads: 2, latentDim: 5, ropeDim: 2, nopeDim: 3, valueDim: 4)
+        let dimensions = try LatentAttention.Dimensions(
+            heads: 2,
+            latentDim: 5,
+            ropeDim: 2,
+            nopeDim: 3,
+            valueDim: 4
+        )
         for scale in scales {
             assertThrows(.invalidSetting(name: "scale", found: "\(scale)", expected: "a positive number")) {
                 _ = try LatentAttention(dimensions: dimensions, scale: scale)
@@ -101,7 +120,13 @@ final class AttentionRefusalTests: XCTestCase {
     }
 
     func testLatentAttention() throws {
-        let dimensions = try LatentAttention.Dimensions(heads: 2, latentDim: 5, ropeDim: 2, nopeDim: 3, valueDim: 4)
+        let dimensions = try LatentAttention.Dimensions(
+            heads: 2,
+            latentDim: 5,
+            ropeDim: 2,
+            nopeDim: 3,
+            valueDim: 4
+        )
         let attention = try LatentAttention(dimensions: dimensions, scale: 1)
         func attend(
             _ queries: Shape,
@@ -124,7 +149,9 @@ final class AttentionRefusalTests: XCTestCase {
         try attend([3, 2, 5], selected: 3)
         for shape: Shape in [[1, 2, 4], [1, 3, 5], [2, 5], [1, 2, 5, 1]] {
             let expected = Shape(trusted: [shape[0], 2, 5])
-            assertThrows(.shapeMismatch(argument: "queries", expected: expected, found: shape)) { try attend(shape) }
+            assertThrows(.shapeMismatch(argument: "queries", expected: expected, found: shape)) {
+                try attend(shape)
+            }
         }
         assertThrows(.dimensionMismatch(.latentDim, argument: "latents", expected: 5, found: 6)) {
             try attend([1, 2, 5], cache: (6, 2))
@@ -148,15 +175,27 @@ final class AttentionRefusalTests: XCTestCase {
             _ = try AttentionResult(output: ones([2, 3]), logSumExp: ones([2]), maximumScore: ones([2]))
         }
         assertThrows(.shapeMismatch(argument: "logSumExp", expected: [2, 3], found: [2])) {
-            _ = try AttentionResult(output: ones([2, 3, 4]), logSumExp: ones([2]), maximumScore: ones([2, 3]))
+            _ = try AttentionResult(
+                output: ones([2, 3, 4]),
+                logSumExp: ones([2]),
+                maximumScore: ones([2, 3])
+            )
         }
         assertThrows(.shapeMismatch(argument: "maximumScore", expected: [2, 3], found: [3])) {
-            _ = try AttentionResult(output: ones([2, 3, 4]), logSumExp: ones([2, 3]), maximumScore: ones([3]))
+            _ = try AttentionResult(
+                output: ones([2, 3, 4]),
+                logSumExp: ones([2, 3]),
+                maximumScore: ones([3])
+            )
         }
         assertThrows(.invalidSetting(name: "parts", found: "none", expected: "at least one")) {
             _ = try AttentionResult.merged([])
         }
-        let part = try AttentionResult(output: ones([2, 3, 4]), logSumExp: ones([2, 3]), maximumScore: ones([2, 3]))
+        let part = try AttentionResult(
+            output: ones([2, 3, 4]),
+            logSumExp: ones([2, 3]),
+            maximumScore: ones([2, 3])
+        )
         assertThrows(.shapeMismatch(argument: "parts", expected: [2, 3, 4], found: [1, 3, 4])) {
             _ = try AttentionResult.merged([part, part.slice(0..<1)])
         }

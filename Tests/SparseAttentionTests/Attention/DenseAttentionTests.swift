@@ -7,7 +7,12 @@ final class DenseAttentionTests: XCTestCase {
         for each in AttentionCase.all + AttentionCase.split {
             let (queries, keys, values) = each.tensors
             let result = try DenseAttention().attend(queries, keys: keys, values: values, scale: each.scale)
-            let expected = try DenseAttention.reference(queries, keys: keys, values: values, scale: each.scale)
+            let expected = try DenseAttention.reference(
+                queries,
+                keys: keys,
+                values: values,
+                scale: each.scale
+            )
             let plain = PlainLoops.attention(
                 queries,
                 keys: keys,
@@ -15,7 +20,10 @@ final class DenseAttentionTests: XCTestCase {
                 valueDim: each.valueDim,
                 scale: each.scale
             )
-            XCTAssertEqual(result.output.shape, Shape(trusted: [each.queryTokens, each.heads, each.valueDim]))
+            XCTAssertEqual(
+                result.output.shape,
+                Shape(trusted: [each.queryTokens, each.heads, each.valueDim])
+            )
             assertAccurate(result, plain: plain, reference: expected, "\(each)")
         }
     }

@@ -28,7 +28,13 @@ final class LatentAttentionPropertyTests: XCTestCase {
             let position = each.keyTokens - each.queryTokens
             for chosen in [nil, selection] {
                 var cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
-                let whole = try attention.attend(queries, to: cache, through: .init(weight), at: chosen, form: form)
+                let whole = try attention.attend(
+                    queries,
+                    to: cache,
+                    through: .init(weight),
+                    at: chosen,
+                    form: form
+                )
                 try cache.truncate(to: position)
                 for token in 0..<each.queryTokens {
                     let own = position + token..<position + token + 1
@@ -62,8 +68,20 @@ final class LatentAttentionPropertyTests: XCTestCase {
             let earlier = 0..<each.queryTokens - 1
             let everyToken = TokenSelection.everything(queryTokens: each.queryTokens, position: last)
             for chosen in [nil, try each.selection(), everyToken] {
-                let expected = try attention.attend(queries, to: clean, through: .init(weight), at: chosen, form: form)
-                let found = try attention.attend(queries, to: poisoned, through: .init(weight), at: chosen, form: form)
+                let expected = try attention.attend(
+                    queries,
+                    to: clean,
+                    through: .init(weight),
+                    at: chosen,
+                    form: form
+                )
+                let found = try attention.attend(
+                    queries,
+                    to: poisoned,
+                    through: .init(weight),
+                    at: chosen,
+                    form: form
+                )
                 assertSame(try found.slice(earlier), try expected.slice(earlier), "\(form) \(each)")
                 assertFinite(try found.slice(earlier).output, "\(form) \(each)")
             }
@@ -81,7 +99,13 @@ final class LatentAttentionPropertyTests: XCTestCase {
                 latents: latents.settingRows(unselected, to: .nan),
                 ropeKeys: ropeKeys.settingRows(unselected, to: .infinity)
             )
-            let found = try attention.attend(queries, to: poisoned, through: .init(weight), at: selection, form: form)
+            let found = try attention.attend(
+                queries,
+                to: poisoned,
+                through: .init(weight),
+                at: selection,
+                form: form
+            )
             assertFinite(found.output, "\(form) \(each)")
             assertSame(
                 found,

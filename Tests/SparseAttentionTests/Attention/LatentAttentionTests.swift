@@ -40,8 +40,20 @@ final class LatentAttentionTests: XCTestCase {
             let cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
             for selection in [nil, try each.selection()] {
                 let (absorbed, expanded, chosen) = (
-                    try attention.attend(queries, to: cache, through: .init(weight), at: selection, form: .absorbed),
-                    try attention.attend(queries, to: cache, through: .init(weight), at: selection, form: .expanded),
+                    try attention.attend(
+                        queries,
+                        to: cache,
+                        through: .init(weight),
+                        at: selection,
+                        form: .absorbed
+                    ),
+                    try attention.attend(
+                        queries,
+                        to: cache,
+                        through: .init(weight),
+                        at: selection,
+                        form: .expanded
+                    ),
                     try attention.attend(queries, to: cache, through: .init(weight), at: selection)
                 )
                 assertSame(expanded, absorbed, "\(each)")
@@ -55,7 +67,8 @@ final class LatentAttentionTests: XCTestCase {
             let (queries, latents, ropeKeys, weight) = each.tensors
             let cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
             for (selection, form) in [
-                (nil, .absorbed), (nil, .expanded), (try each.selection(), .absorbed), (try each.selection(), .expanded),
+                (nil, .absorbed), (nil, .expanded), (try each.selection(), .absorbed),
+                (try each.selection(), .expanded),
             ] as [(TokenSelection?, LatentAttention.Form)] {
                 try assertSameForAnyWorkers("\(form) \(each)") { workers in
                     try each.attention(workers: workers)
@@ -72,7 +85,11 @@ final class LatentAttentionTests: XCTestCase {
                 latents: latents.roundedToBFloat16(),
                 ropeKeys: ropeKeys.roundedToBFloat16()
             )
-            var exact = try LatentCache(capacity: each.keyTokens, latentDim: each.sizes[1], ropeDim: each.sizes[2])
+            var exact = try LatentCache(
+                capacity: each.keyTokens,
+                latentDim: each.sizes[1],
+                ropeDim: each.sizes[2]
+            )
             try exact.append(latents: latents.roundedToBFloat16(), ropeKeys: ropeKeys.roundedToBFloat16())
             let cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
             for form in LatentAttention.Form.allCases {
@@ -117,7 +134,13 @@ final class LatentAttentionTests: XCTestCase {
 
 extension LatentAttentionTests {
     func testOperations() throws {
-        let sizes = try LatentAttention.Dimensions(heads: 2, latentDim: 5, ropeDim: 2, nopeDim: 3, valueDim: 4)
+        let sizes = try LatentAttention.Dimensions(
+            heads: 2,
+            latentDim: 5,
+            ropeDim: 2,
+            nopeDim: 3,
+            valueDim: 4
+        )
         XCTAssertEqual([sizes.queryDim, sizes.rowDim, sizes.projectionRows], [5, 7, 7])
         let projection = 2.0 * 2 * 5 * 7
         XCTAssertEqual(
@@ -146,7 +169,10 @@ extension LatentAttentionTests {
         XCTAssertEqual(attention.cheapestForm(queryTokens: 1, keyTokens: 4_096, slots: nil), .absorbed)
         XCTAssertEqual(attention.cheapestForm(queryTokens: 1, keyTokens: 4_096, slots: 2_048), .absorbed)
         XCTAssertEqual(attention.cheapestForm(queryTokens: 4_096, keyTokens: 4_096, slots: nil), .expanded)
-        XCTAssertEqual(attention.cheapestForm(queryTokens: 4_096, keyTokens: 131_072, slots: 2_048), .absorbed)
+        XCTAssertEqual(
+            attention.cheapestForm(queryTokens: 4_096, keyTokens: 131_072, slots: 2_048),
+            .absorbed
+        )
     }
 }
 

@@ -9,7 +9,10 @@ final class TopKAttentionTests: XCTestCase {
             let selection = try each.selection()
             let attention = TopKAttention(valueDim: each.valueDim)
             let result = try attention.attend(queries, to: rows, at: selection, scale: each.scale)
-            XCTAssertEqual(result.output.shape, Shape(trusted: [each.queryTokens, each.heads, each.valueDim]))
+            XCTAssertEqual(
+                result.output.shape,
+                Shape(trusted: [each.queryTokens, each.heads, each.valueDim])
+            )
             let latents = try rows.reshaped(Shape([each.keyTokens, 1, each.rowDim]))
             assertAccurate(
                 result,
@@ -124,7 +127,10 @@ extension TopKAttentionTests {
         var generator = SeededGenerator(seed: 1)
         let (queries, rows) = (generator.tensor([2, 2, 3]), generator.tensor([5, 3]))
         let odd = try TokenSelection(
-            positions: [-1, 4, 5, -7, 0, .max, .min, -1, 5, 6, .max, .min, -1, 100], queryTokens: 2, slots: 7)
+            positions: [-1, 4, 5, -7, 0, .max, .min, -1, 5, 6, .max, .min, -1, 100],
+            queryTokens: 2,
+            slots: 7
+        )
         let plain = try TokenSelection(positions: [0, 4, -1, -1], queryTokens: 2, slots: 2)
         let attention = TopKAttention(valueDim: 2)
         let result = try attention.attend(queries, to: rows, at: odd, scale: 1)
@@ -151,7 +157,9 @@ extension TopKAttentionTests {
                 slots: slots
             )
             let rows = Tensor(repeating: 1, shape: [0, 3])
-            assertSeesNothing(try TopKAttention(valueDim: 3).attend(queries, to: rows, at: selection, scale: 1))
+            assertSeesNothing(
+                try TopKAttention(valueDim: 3).attend(queries, to: rows, at: selection, scale: 1)
+            )
         }
     }
 
@@ -186,15 +194,24 @@ extension TopKAttentionTests {
                 let stored = format == .float32 ? rows : rows.roundedToBFloat16()
                 let split = each.rowDim - 1
                 var cache = try LatentCache(capacity: 1_000, latentDim: split, ropeDim: 1, format: format)
-                try cache.append(latents: rows.columns(0..<split), ropeKeys: rows.columns(split..<each.rowDim))
+                try cache.append(
+                    latents: rows.columns(0..<split),
+                    ropeKeys: rows.columns(split..<each.rowDim)
+                )
                 let cached = try attention.attend(queries, to: cache, at: selection, scale: each.scale)
                 let expected = try attention.attend(queries, to: stored, at: selection, scale: each.scale)
-                for (a, b) in zip(cached.tensors, expected.tensors) { assertSameBits(a, b, "\(format) \(each)") }
+                for (a, b) in zip(cached.tensors, expected.tensors) {
+                    assertSameBits(a, b, "\(format) \(each)")
+                }
             }
         }
     }
 
-    private func assertSeesNothing(_ result: AttentionResult, file: StaticString = #filePath, line: UInt = #line) {
+    private func assertSeesNothing(
+        _ result: AttentionResult,
+        file: StaticString = #filePath,
+        line: UInt = #line
+    ) {
         XCTAssertTrue(result.output.elements.allSatisfy { $0 == 0 }, file: file, line: line)
         let statistics = result.logSumExp.elements + result.maximumScore.elements
         XCTAssertTrue(statistics.allSatisfy { $0 == -.infinity }, file: file, line: line)

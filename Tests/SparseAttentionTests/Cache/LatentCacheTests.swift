@@ -25,10 +25,16 @@ final class LatentCacheTests: XCTestCase {
 
     func testTruncatingForgets() throws {
         var cache = try LatentCache(capacity: 4, latentDim: 1, ropeDim: 1)
-        try cache.append(latents: Tensor([1, 2, 3], shape: [3, 1]), ropeKeys: Tensor([4, 5, 6], shape: [3, 1]))
+        try cache.append(
+            latents: Tensor([1, 2, 3], shape: [3, 1]),
+            ropeKeys: Tensor([4, 5, 6], shape: [3, 1])
+        )
         try cache.truncate(to: 1)
         XCTAssertEqual(cache.count, 1)
-        try cache.append(latents: Tensor([7, 8, 9], shape: [3, 1]), ropeKeys: Tensor([10, 11, 12], shape: [3, 1]))
+        try cache.append(
+            latents: Tensor([7, 8, 9], shape: [3, 1]),
+            ropeKeys: Tensor([10, 11, 12], shape: [3, 1])
+        )
         XCTAssertEqual(cache.withRows { $0.widened().elements }, [1, 4, 7, 10, 8, 11, 9, 12])
         try cache.truncate(to: 4)
         try cache.truncate(to: 0)
@@ -39,7 +45,9 @@ final class LatentCacheTests: XCTestCase {
         var cache = try LatentCache(capacity: 4, latentDim: 1, ropeDim: 0)
         try cache.append(latents: Tensor([1, 2], shape: [2, 1]), ropeKeys: Tensor([], shape: [2, 0]))
         for length in [-1, 3, 4] {
-            assertThrows(.positionOutOfRange(position: length, allowed: 0..<3)) { try cache.truncate(to: length) }
+            assertThrows(.positionOutOfRange(position: length, allowed: 0..<3)) {
+                try cache.truncate(to: length)
+            }
         }
         XCTAssertEqual(cache.withRows { $0.widened().elements }, [1, 2])
     }
@@ -48,7 +56,9 @@ final class LatentCacheTests: XCTestCase {
         var cache = try LatentCache(capacity: 2, latentDim: 1, ropeDim: 1)
         try cache.append(latents: Tensor([1], shape: [1, 1]), ropeKeys: Tensor([2], shape: [1, 1]))
         let more = Tensor(repeating: 9, shape: [2, 1])
-        assertThrows(.cacheFull(capacity: 2, requested: 3)) { try cache.append(latents: more, ropeKeys: more) }
+        assertThrows(.cacheFull(capacity: 2, requested: 3)) {
+            try cache.append(latents: more, ropeKeys: more)
+        }
         XCTAssertEqual(cache.count, 1)
         XCTAssertEqual(cache.withRows { $0.widened().elements }, [1, 2])
         try cache.append(latents: Tensor([3], shape: [1, 1]), ropeKeys: Tensor([4], shape: [1, 1]))
@@ -70,7 +80,11 @@ final class LatentCacheTests: XCTestCase {
     func testRefusals() throws {
         for (latentDim, ropeDim) in [(0, 1), (1, -1)] {
             assertThrows(
-                .invalidSetting(name: "row", found: "\(latentDim) + \(ropeDim)", expected: "at least 1 + 0 numbers")
+                .invalidSetting(
+                    name: "row",
+                    found: "\(latentDim) + \(ropeDim)",
+                    expected: "at least 1 + 0 numbers"
+                )
             ) {
                 _ = try LatentCache(capacity: 1, latentDim: latentDim, ropeDim: ropeDim)
             }

@@ -16,7 +16,9 @@ final class PackedLatentRowTests: XCTestCase {
         for block in 0..<4 {
             let part = latents.elements[block * 128..<(block + 1) * 128]
             let scale = (part.map(\.magnitude).max() ?? 0) / 448
-            let bits = bytes[512 + 4 * block..<516 + 4 * block].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            let bits = bytes[512 + 4 * block..<516 + 4 * block].reversed().reduce(UInt32(0)) {
+                $0 << 8 | UInt32($1)
+            }
             XCTAssertEqual(Float(bitPattern: bits), scale)
             for (column, value) in zip(part.indices, part) {
                 XCTAssertEqual(bytes[column], Float8E4M3(value / scale).bitPattern)
@@ -55,7 +57,9 @@ final class PackedLatentRowTests: XCTestCase {
         )
         let scales = (0..<4).map { block in
             Float(
-                bitPattern: bytes[512 + 4 * block..<516 + 4 * block].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                bitPattern: bytes[512 + 4 * block..<516 + 4 * block].reversed().reduce(UInt32(0)) {
+                    $0 << 8 | UInt32($1)
+                }
             )
         }
         XCTAssertEqual(scales, [1, 2, 0x1p-7, 0x1p-13])

@@ -14,7 +14,8 @@ final class NormalizationTests: XCTestCase {
             let output = try norm(rows)
             XCTAssertEqual(output.shape, shape)
             let plain = rows.rowArrays.flatMap { row in
-                let factor = 1 / (PlainLoops.dot(row[...], row[...]) / Float(row.count) + epsilon).squareRoot()
+                let factor =
+                    1 / (PlainLoops.dot(row[...], row[...]) / Float(row.count) + epsilon).squareRoot()
                 return row.enumerated().map { norm.weight[$0] * ($1 * factor) }
             }
             assertAccurate(output, plain: plain, reference: norm.reference(rows), "\(shape)")
@@ -25,7 +26,11 @@ final class NormalizationTests: XCTestCase {
         for shape in shapes {
             var generator = SeededGenerator(seed: UInt64(shape.columns))
             let width = Shape(trusted: [shape.columns])
-            let norm = try LayerNorm(weight: generator.tensor(width), bias: generator.tensor(width), epsilon: epsilon)
+            let norm = try LayerNorm(
+                weight: generator.tensor(width),
+                bias: generator.tensor(width),
+                epsilon: epsilon
+            )
             var rows = generator.tensor(shape, magnitude: 4)
             rows.add(Tensor(repeating: 3, shape: shape))
             let output = try norm(rows)

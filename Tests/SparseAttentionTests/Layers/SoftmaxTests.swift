@@ -93,7 +93,10 @@ final class SwiGLUTests: XCTestCase {
 
     func testRefusesDifferentShapes() {
         assertThrows(.shapeMismatch(argument: "up", expected: [2, 3], found: [3, 2])) {
-            _ = try SwiGLU.apply(gate: Tensor(repeating: 1, shape: [2, 3]), up: Tensor(repeating: 1, shape: [3, 2]))
+            _ = try SwiGLU.apply(
+                gate: Tensor(repeating: 1, shape: [2, 3]),
+                up: Tensor(repeating: 1, shape: [3, 2])
+            )
         }
     }
 }

@@ -6,14 +6,26 @@ final class BLASTests: XCTestCase {
     func testScaleAndAccumulation() throws {
         let left = try Tensor([1, 2, 3, 4], shape: [2, 2])
         let right = try Tensor([5, 6, 7, 8], shape: [2, 2])
-        XCTAssertEqual(product(left, right, transposed: false, scale: 2, on: 100, accumulating: false), [38, 44, 86, 100])
-        XCTAssertEqual(product(left, right, transposed: true, scale: 1, on: 100, accumulating: true), [117, 123, 139, 153])
+        XCTAssertEqual(
+            product(left, right, transposed: false, scale: 2, on: 100, accumulating: false),
+            [38, 44, 86, 100]
+        )
+        XCTAssertEqual(
+            product(left, right, transposed: true, scale: 1, on: 100, accumulating: true),
+            [117, 123, 139, 153]
+        )
     }
 
     func testAnEmptySumIsZeroOrChangesNothing() {
         let (left, right) = (Tensor(repeating: 1, shape: [2, 0]), Tensor(repeating: 1, shape: [2, 0]))
-        XCTAssertEqual(product(left, right, transposed: true, scale: 1, on: 5, accumulating: false), [0, 0, 0, 0])
-        XCTAssertEqual(product(left, right, transposed: true, scale: 1, on: 5, accumulating: true), [5, 5, 5, 5])
+        XCTAssertEqual(
+            product(left, right, transposed: true, scale: 1, on: 5, accumulating: false),
+            [0, 0, 0, 0]
+        )
+        XCTAssertEqual(
+            product(left, right, transposed: true, scale: 1, on: 5, accumulating: true),
+            [5, 5, 5, 5]
+        )
     }
 
     func testPartsOfLargerMatrices() throws {
@@ -23,7 +35,11 @@ final class BLASTests: XCTestCase {
         output.withMutableMatrix { output in
             left.withMatrix { left in
                 right.withMatrix { right in
-                    BLAS.multiply(left.columns(2..<5), transposed: right.columns(2..<5), into: output.columns(1..<5))
+                    BLAS.multiply(
+                        left.columns(2..<5),
+                        transposed: right.columns(2..<5),
+                        into: output.columns(1..<5)
+                    )
                 }
             }
         }
@@ -33,7 +49,10 @@ final class BLASTests: XCTestCase {
             depth: 3
         )
         XCTAssertEqual(output.columns(1..<5).elements, expected)
-        XCTAssertEqual(output.columns(0..<1).elements + output.columns(5..<7).elements, [Float](repeating: -1, count: 15))
+        XCTAssertEqual(
+            output.columns(0..<1).elements + output.columns(5..<7).elements,
+            [Float](repeating: -1, count: 15)
+        )
     }
 
     func testDescriptionNamesTheLibrary() {
@@ -53,7 +72,13 @@ final class BLASTests: XCTestCase {
             left.withMatrix { left in
                 right.withMatrix { right in
                     if transposed {
-                        BLAS.multiply(left, transposed: right, scale: scale, accumulating: accumulating, into: output)
+                        BLAS.multiply(
+                            left,
+                            transposed: right,
+                            scale: scale,
+                            accumulating: accumulating,
+                            into: output
+                        )
                     } else {
                         BLAS.multiply(left, right, scale: scale, accumulating: accumulating, into: output)
                     }

@@ -116,7 +116,10 @@ final class LeastSquaresTests: XCTestCase {
     }
 
     func testUnderdeterminedSystemsGetTheSmallestSolution() throws {
-        let solution = try LinearAlgebra.leastSquares(Tensor([1, 2, 2], shape: [1, 3]), Tensor([9], shape: [1, 1]))
+        let solution = try LinearAlgebra.leastSquares(
+            Tensor([1, 2, 2], shape: [1, 3]),
+            Tensor([9], shape: [1, 1])
+        )
         XCTAssertEqual(solution.shape, [3, 1])
         assertClose(solution.elements, [1, 2, 2], within: Tolerances.leastSquares)
     }

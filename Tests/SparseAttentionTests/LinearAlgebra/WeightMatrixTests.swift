@@ -42,14 +42,23 @@ final class WeightMatrixTests: XCTestCase {
     func testProductsMatchTheReference() throws {
         for format in formats {
             for each in MatrixCase.all where each.depth > 0 {
-                let (weight, values) = try stored(format, rows: each.columns, columns: each.depth, seed: each.seed)
+                let (weight, values) = try stored(
+                    format,
+                    rows: each.columns,
+                    columns: each.depth,
+                    seed: each.seed
+                )
                 let inputs = each.factors.left
                 let output = weight.apply(to: inputs, workers: .all)
                 XCTAssertEqual(output.shape, [each.rows, each.columns])
                 assertAccurate(
                     output,
                     plain: PlainLoops.product(inputs.elements, transposed: values, depth: each.depth),
-                    reference: PlainLoops.exactProduct(inputs.elements, transposed: values, depth: each.depth),
+                    reference: PlainLoops.exactProduct(
+                        inputs.elements,
+                        transposed: values,
+                        depth: each.depth
+                    ),
                     "\(format) \(each)"
                 )
             }
@@ -77,7 +86,11 @@ final class WeightMatrixTests: XCTestCase {
                 WeightMatrix(weight).apply(to: $0.columns(2..<6), into: output.columns(1..<3), workers: .one)
             }
         }
-        let expected = PlainLoops.product(inputs.columns(2..<6).elements, transposed: weight.elements, depth: 4)
+        let expected = PlainLoops.product(
+            inputs.columns(2..<6).elements,
+            transposed: weight.elements,
+            depth: 4
+        )
         XCTAssertEqual(output.columns(1..<3).elements, expected)
         XCTAssertEqual(output.columns(0..<1).elements, [-9, -9, -9])
     }
@@ -114,7 +127,9 @@ private func stored(
 ) throws -> (weight: WeightMatrix, values: [Float]) {
     var generator = SeededGenerator(seed: seed)
     let blockColumns = tileCount(columns, BlockScales.width)
-    let scales = (0..<tileCount(rows, BlockScales.width) * blockColumns).map { _ in generator.uniform().magnitude }
+    let scales = (0..<tileCount(rows, BlockScales.width) * blockColumns).map { _ in
+        generator.uniform().magnitude
+    }
     var bytes: [UInt8] = []
     var values: [Float] = []
     for index in 0..<rows * columns {
@@ -133,7 +148,8 @@ private func stored(
             withUnsafeBytes(of: code) { bytes += $0 }
         case .float8:
             let code = Float8E4M3(number)
-            let block = index / columns / BlockScales.width * blockColumns + index % columns / BlockScales.width
+            let block =
+                index / columns / BlockScales.width * blockColumns + index % columns / BlockScales.width
             values.append(code.float * scales[block])
             bytes.append(code.bitPattern)
         }

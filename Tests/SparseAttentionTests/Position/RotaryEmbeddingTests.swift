@@ -64,9 +64,8 @@ final class RotaryEmbeddingTests: XCTestCase {
                 try rope.rotate(&k, by: rope.rotation(at: [positions.1]), layout: layout)
                 return PlainLoops.dot(q.elements[...], k.elements[...])
             }
-            // An angle near 100 rad is rounded to 2^-18, each of 16 terms by that times its size.
-            XCTAssertEqual(scores[1], scores[0], accuracy: 1e-4)
-            XCTAssertEqual(scores[2], scores[0], accuracy: 1e-4)
+            XCTAssertEqual(scores[1], scores[0], accuracy: Tolerances.rotatedScore)
+            XCTAssertEqual(scores[2], scores[0], accuracy: Tolerances.rotatedScore)
         }
     }
 
@@ -119,7 +118,9 @@ extension RotaryEmbeddingTests {
             ) { _ = try RotaryEmbedding(dim: dim, theta: 10_000) }
         }
         for theta in [0, -1, .infinity, .nan] as [Double] {
-            assertThrows(.invalidSetting(name: "rope theta", found: "\(theta)", expected: "a positive number")) {
+            assertThrows(
+                .invalidSetting(name: "rope theta", found: "\(theta)", expected: "a positive number")
+            ) {
                 _ = try RotaryEmbedding(dim: 4, theta: theta)
             }
         }

@@ -31,7 +31,10 @@ final class YaRNTests: XCTestCase {
         let plain = YaRN(factor: 40, originalPositions: 4096)
         XCTAssertEqual(plain.rotationScale, 0.1 * log(40.0) + 1)
         XCTAssertEqual(plain.softmaxScale, 1)
-        XCTAssertEqual(YaRN(factor: 40, originalPositions: 4096, mscale: 1).rotationScale, plain.rotationScale)
+        XCTAssertEqual(
+            YaRN(factor: 40, originalPositions: 4096, mscale: 1).rotationScale,
+            plain.rotationScale
+        )
         let zero = YaRN(factor: 40, originalPositions: 4096, mscale: 1, mscaleAllDim: 0)
         XCTAssertEqual([zero.rotationScale, zero.softmaxScale], [plain.rotationScale, 1])
     }
@@ -46,7 +49,11 @@ final class YaRNTests: XCTestCase {
     }
 
     func testAFactorOfOneChangesNoFrequency() throws {
-        let stretched = try RotaryEmbedding(dim: 16, theta: 10_000, yarn: YaRN(factor: 1, originalPositions: 4096))
+        let stretched = try RotaryEmbedding(
+            dim: 16,
+            theta: 10_000,
+            yarn: YaRN(factor: 1, originalPositions: 4096)
+        )
         let plain = try RotaryEmbedding(dim: 16, theta: 10_000)
         assertClose(
             stretched.inverseFrequencies,

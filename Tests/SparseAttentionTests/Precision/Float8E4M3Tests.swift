@@ -87,13 +87,17 @@ final class ScaleFormatTests: XCTestCase {
     func testScales() {
         XCTAssertEqual(ScaleFormat.float32.scale(forLargest: 448), 448 * (1 / 448))
         XCTAssertEqual(ScaleFormat.float32.scale(forLargest: 0), 1e-4 * (1 / 448))
-        XCTAssertEqual(ScaleFormat.float32.scale(forLargest: 1e-6), ScaleFormat.float32.scale(forLargest: 1e-4))
+        XCTAssertEqual(
+            ScaleFormat.float32.scale(forLargest: 1e-6),
+            ScaleFormat.float32.scale(forLargest: 1e-4)
+        )
         XCTAssertEqual(ScaleFormat.powerOfTwo.scale(forLargest: 3), 0x1p-7)
         var generator = SeededGenerator(seed: 4)
         for _ in 0..<500 {
             let largest = generator.uniform().magnitude * 100 + 1e-4
             let (exact, rounded) = (
-                ScaleFormat.float32.scale(forLargest: largest), ScaleFormat.powerOfTwo.scale(forLargest: largest)
+                ScaleFormat.float32.scale(forLargest: largest),
+                ScaleFormat.powerOfTwo.scale(forLargest: largest)
             )
             XCTAssertEqual(rounded.significand, 1)
             XCTAssertTrue((exact..<2 * exact).contains(rounded), "\(largest)")

@@ -27,7 +27,7 @@ final class HadamardTests: XCTestCase {
         assertClose(
             PlainLoops.product(turnedLeft.elements, transposed: turnedRight.elements, depth: 128),
             PlainLoops.exactProduct(left.elements, transposed: right.elements, depth: 128),
-            within: 4 * Tolerances.floor
+            within: Tolerances.scaledProducts
         )
     }
 

@@ -38,7 +38,11 @@ final class QuantizedRowsTests: XCTestCase {
                 let scale = quantized.scales[index / 131 * 2 + index % 131 / 128]
                 // Half a step of a normal number is 1/16 of it, of a subnormal 2^-10 of a unit.
                 let step = max(tensor[index].magnitude / 16, scale * 0x1p-10)
-                XCTAssertLessThanOrEqual((values[index] - tensor[index]).magnitude, step * 1.001, "\(format) \(index)")
+                XCTAssertLessThanOrEqual(
+                    (values[index] - tensor[index]).magnitude,
+                    step * 1.001,
+                    "\(format) \(index)"
+                )
             }
         }
     }
@@ -74,7 +78,10 @@ final class QuantizedRowsTests: XCTestCase {
 
     func testEmptyRows() throws {
         for shape: Shape in [[0, 5], [3, 0]] {
-            let quantized = try QuantizedRows(quantizing: Tensor(repeating: 0, shape: shape), format: .float32)
+            let quantized = try QuantizedRows(
+                quantizing: Tensor(repeating: 0, shape: shape),
+                format: .float32
+            )
             XCTAssertEqual(quantized.codes, [])
             XCTAssertEqual(quantized.dequantized().shape, shape)
         }
@@ -94,10 +101,20 @@ final class QuantizedRowsTests: XCTestCase {
             _ = try Tensor([-.infinity, 0], shape: [1, 2]).roundedThroughFloat8(format: .powerOfTwo)
         }
         assertThrows(.shapeMismatch(argument: "codes", expected: [2, 3], found: [5])) {
-            _ = try QuantizedRows(rows: 2, columns: 3, codes: [UInt8](repeating: 0, count: 5), scales: [1, 1])
+            _ = try QuantizedRows(
+                rows: 2,
+                columns: 3,
+                codes: [UInt8](repeating: 0, count: 5),
+                scales: [1, 1]
+            )
         }
         assertThrows(.shapeMismatch(argument: "scales", expected: [1, 2], found: [1])) {
-            _ = try QuantizedRows(rows: 1, columns: 129, codes: [UInt8](repeating: 0, count: 129), scales: [1])
+            _ = try QuantizedRows(
+                rows: 1,
+                columns: 129,
+                codes: [UInt8](repeating: 0, count: 129),
+                scales: [1]
+            )
         }
         assertThrows(
             .invalidSetting(

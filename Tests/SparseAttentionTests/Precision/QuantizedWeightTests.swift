@@ -45,11 +45,16 @@ final class QuantizedWeightTests: XCTestCase {
                     transposed: weight.dequantized().elements,
                     depth: columns
                 )
-                assertAccurate(output, plain: plain, reference: reference(weight, inputs), "\(rows)x\(columns)")
+                assertAccurate(
+                    output,
+                    plain: plain,
+                    reference: reference(weight, inputs),
+                    "\(rows)x\(columns)"
+                )
                 continue
             }
             let scaled = exact.enumerated().map { $1 * Double(inputs.scales[$0 / rows]) }
-            assertClose(output.elements, scaled, within: 4 * Tolerances.floor, "\(rows)x\(columns)")
+            assertClose(output.elements, scaled, within: Tolerances.scaledProducts, "\(rows)x\(columns)")
         }
     }
 

@@ -13,7 +13,9 @@ final class SupportTests: XCTestCase {
     }
 
     func testSeedsDecideTheNumbers() {
-        var (first, second, other) = (SeededGenerator(seed: 1), SeededGenerator(seed: 1), SeededGenerator(seed: 2))
+        var (first, second, other) = (
+            SeededGenerator(seed: 1), SeededGenerator(seed: 1), SeededGenerator(seed: 2)
+        )
         let (a, b, c) = (first.tensor([100]), second.tensor([100]), other.tensor([100]))
         XCTAssertEqual(a, b)
         XCTAssertNotEqual(a, c)

@@ -55,7 +55,10 @@ extension TensorTests {
         XCTAssertEqual(slice.shape, [2, 2])
         XCTAssertEqual(slice.elements, [2, 3, 4, 5])
         let wholeStart = whole.withMatrix { Int(bitPattern: $0.base) }
-        XCTAssertEqual(slice.withMatrix { Int(bitPattern: $0.base) }, wholeStart + 2 * MemoryLayout<Float>.stride)
+        XCTAssertEqual(
+            slice.withMatrix { Int(bitPattern: $0.base) },
+            wholeStart + 2 * MemoryLayout<Float>.stride
+        )
         slice[0] = 9
         XCTAssertEqual(whole.elements, counting)
         XCTAssertEqual(slice.elements, [9, 3, 4, 5])
@@ -135,7 +138,9 @@ extension TensorTests {
 
     func testStorageStartsOnACacheLine() {
         for count in [1, 3, 100] {
-            let address = Tensor(repeating: 0, shape: Shape(trusted: [count])).withMatrix { Int(bitPattern: $0.base) }
+            let address = Tensor(repeating: 0, shape: Shape(trusted: [count])).withMatrix {
+                Int(bitPattern: $0.base)
+            }
             XCTAssertEqual(address % AlignedBuffer.alignment, 0)
         }
     }

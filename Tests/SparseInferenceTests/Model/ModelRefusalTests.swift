@@ -1,12 +1,27 @@
 import Foundation
 import SparseAttention
 import SparseInference
+import TestSupport
 import XCTest
 
 /// Checkpoints that hold another model than `config.json` describes.
 final class ModelRefusalTests: XCTestCase {
     private let file = "model.safetensors"
     private let numbers: [DataType] = [.float32, .bfloat16, .float16]
+
+    private let matrices: [DataType] = [.float32, .bfloat16, .float16, .float8E4M3]
+
+    /// One layer of each kind, the last with two experts: few tensors, of every kind.
+    private func small(
+        _ family: ModelConfiguration.Family = .deepseekV32,
+        _ changes: [String: String] = [:]
+    ) throws -> TinyCheckpoint {
+        let sizes = [
+            "num_hidden_layers": "2", "n_routed_experts": "2", "n_group": "1", "topk_group": "1",
+            "num_experts_per_tok": "1", "vocab_size": "9",
+        ]
+        return try TinyCheckpoint(family, sizes.merging(changes) { $1 })
+    }
 
     private func assertRefused(
         _ checkpoint: TinyCheckpoint,
@@ -19,32 +34,22 @@ final class ModelRefusalTests: XCTestCase {
         assertError(error, tensor, line: line) { try checkpoint.model() }
     }
 
-    /// The name of one tensor of every kind: each layer but the last two, two of the experts.
-    private func kinds(_ checkpoint: TinyCheckpoint) -> [String] {
-        checkpoint.weights.map(\.name).filter { name in
-            !["layers.2", "layers.3"].contains { name.contains($0) }
-                && !(1...6).contains { name.contains("experts.\($0).") }
-        }
-    }
-
     func testEveryTensorIsNeeded() throws {
         for family in ModelConfiguration.Family.allCases {
-            let checkpoint = try TinyCheckpoint(family)
-            for name in kinds(checkpoint) {
+            let checkpoint = try small(family)
+            for name in checkpoint.weights.map(\.name) {
                 assertRefused(checkpoint.removing(name), name, .missing)
             }
         }
-        let direct = try TinyCheckpoint(.deepseekV3, ["q_lora_rank": "null"])
+        let direct = try small(.deepseekV3, ["q_lora_rank": "null"])
         let name = "model.layers.0.self_attn.q_proj.weight"
         assertRefused(direct.removing(name), name, .missing)
     }
 
     func testEveryShapeIsChecked() throws {
-        let checkpoint = try TinyCheckpoint()
-        for name in kinds(checkpoint) {
-            let shape = try XCTUnwrap(checkpoint.weights.first { $0.name == name }).shape
-            var others = [Array(shape.reversed()), [shape.reduce(1, *)], shape + [1], [1] + shape]
-            others.removeAll { $0 == shape }
+        let checkpoint = try small()
+        for (name, shape) in checkpoint.weights.map({ ($0.name, $0.shape) }) {
+            let others = [Array(shape.reversed()), [shape.reduce(1, *)], [1] + shape].filter { $0 != shape }
             for other in others {
                 let changed = checkpoint.changing(name) { $0.shape = other }
                 assertRefused(changed, name, .shape(found: other, expected: shape))
@@ -59,44 +64,49 @@ final class ModelRefusalTests: XCTestCase {
     }
 
     func testOtherTypesAreRefused() throws {
-        let checkpoint = try TinyCheckpoint()
-        for name in kinds(checkpoint) {
-            let changed = checkpoint.changing(name) { $0.dataType = .int64 }
-            assertRefused(changed, name, .dataType(found: .int64, expected: numbers))
+        let checkpoint = try small()
+        for weight in checkpoint.weights {
+            let allowed = weight.shape.count == 1 ? numbers : matrices
+            let changed = checkpoint.changing(weight.name) { $0.dataType = .int64 }
+            assertRefused(changed, weight.name, .dataType(found: .int64, expected: allowed))
         }
-        let name = "model.layers.1.mlp.experts.7.up_proj.weight"
-        for dataType in DataType.allCases where !numbers.contains(dataType) {
-            let changed = checkpoint.changing(name) { $0.dataType = dataType }
-            assertRefused(changed, name, .dataType(found: dataType, expected: numbers))
+        for (name, allowed) in [("model.norm.weight", numbers), ("lm_head.weight", matrices)] {
+            for dataType in DataType.allCases where !allowed.contains(dataType) {
+                let changed = checkpoint.changing(name) { $0.dataType = dataType }
+                assertRefused(changed, name, .dataType(found: dataType, expected: allowed))
+            }
         }
     }
 
-    func testEightBitWeightsAreRefused() throws {
-        let quantization = """
-            {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", \
-            "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}
-            """
-        let checkpoint = try TinyCheckpoint(.deepseekV32, ["quantization_config": quantization])
-            .changing("proj.weight") { $0.dataType = .float8E4M3 }
-        let first = "model.layers.0.self_attn.q_a_proj.weight"
-        assertRefused(checkpoint, first, .dataType(found: .float8E4M3, expected: numbers))
+    func testEightBitWeightsNeedTheirScales() throws {
+        let name = "model.layers.1.mlp.experts.1.down_proj.weight"
+        let checkpoint = try small().changing(name) { $0.dataType = .float8E4M3 }
+        assertRefused(checkpoint, name + "_scale_inv", .missing)
+        var generator = SeededGenerator(seed: 1)
+        var scaled = checkpoint
+        scaled.weights.append(TinyWeight(name + "_scale_inv", shape: [1, 1], using: &generator))
+        XCTAssertNoThrow(try scaled.model())
+        let square = scaled.changing("_scale_inv") { $0.shape = [1] }
+        assertRefused(square, name + "_scale_inv", .shape(found: [1], expected: [1, 1]))
+        let whole = scaled.changing("_scale_inv") { $0.dataType = .int32 }
+        assertRefused(whole, name + "_scale_inv", .dataType(found: .int32, expected: numbers))
     }
 
     func testErrorsNameTheShardOrTheIndex() throws {
-        var checkpoint = try TinyCheckpoint()
+        var checkpoint = try small()
         checkpoint.shards = 2
         let name = "model.embed_tokens.weight"
         assertRefused(
             checkpoint.changing(name) { $0.dataType = .int32 },
             name,
-            .dataType(found: .int32, expected: numbers),
+            .dataType(found: .int32, expected: matrices),
             file: "model-00001-of-00002.safetensors"
         )
         assertRefused(checkpoint.removing(name), name, .missing, file: "model.safetensors.index.json")
     }
 
     func testFilesThatAreNotThere() throws {
-        let folder = try TinyCheckpoint().write()
+        let folder = try small().write()
         let files = FileManager.default
         try files.removeItem(at: folder.url.appendingPathComponent(file))
         assertError(.checkpoint(file: folder.url.lastPathComponent, .noWeights)) {
@@ -107,7 +117,7 @@ final class ModelRefusalTests: XCTestCase {
     }
 
     func testABrokenTokenizerIsNotPassedOver() throws {
-        let folder = try TinyCheckpoint().write()
+        let folder = try small().write()
         try folder.write("{}", as: "tokenizer.json")
         assertError(.tokenizer(file: "tokenizer.json", .missingField("model"))) {
             try LanguageModel(contentsOf: folder.url)

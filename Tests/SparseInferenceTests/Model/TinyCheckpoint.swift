@@ -140,7 +140,7 @@ extension TinyCheckpoint {
     /// A random model with a tokenizer, whose vocabulary has two tokens that the tokenizer does not know.
     static func speaking(_ changes: [String: String] = [:], seed: UInt64 = 1) throws -> TinyCheckpoint {
         let vocabulary = ["vocab_size": "260", "bos_token_id": "\(beginToken)", "eos_token_id": "\(endToken)"]
-        var checkpoint = try TinyCheckpoint(.deepseekV32, changes.merging(vocabulary) { $1 }, seed: seed)
+        var checkpoint = try TinyCheckpoint(.deepseekV32, vocabulary.merging(changes) { $1 }, seed: seed)
         checkpoint.hasTokenizer = true
         return checkpoint
     }
@@ -149,9 +149,13 @@ extension TinyCheckpoint {
     ///
     /// No layer adds anything to the residual stream; the embedding of each token is a unit vector of its own, and
     /// the head answers it with the next token.
-    static func reciting(_ tokens: [Int]) throws -> TinyCheckpoint {
+    ///
+    /// - Parameters:
+    ///   - tokens: at most 32.
+    ///   - changes: fields of the configuration to replace or add, as JSON.
+    static func reciting(_ tokens: [Int], _ changes: [String: String] = [:]) throws -> TinyCheckpoint {
         precondition(Set(tokens).count == tokens.count && tokens.count <= 32)
-        var checkpoint = try speaking(["hidden_size": "32"])
+        var checkpoint = try speaking(changes.merging(["hidden_size": "32"]) { $1 })
         for ending in ["o_proj.weight", "down_proj.weight", "embed_tokens.weight", "lm_head.weight"] {
             checkpoint.change(ending) { $0.values = $0.values.map { _ in 0 } }
         }

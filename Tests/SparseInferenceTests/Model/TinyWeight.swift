@@ -7,7 +7,7 @@ struct TinyWeight {
     var name: String
     var shape: [Int]
     var dataType = DataType.float32
-    /// The elements; types without a fraction and those of eight bits are written as zeros.
+    /// The elements; types that a model's numbers are never stored as are written as zeros.
     var values: [Float]
 
     /// Random elements that keep activations near one: norms near 1, biases small, matrices of unit gain.
@@ -28,12 +28,13 @@ struct TinyWeight {
 // MARK: - Formats
 
 extension TinyWeight {
-    /// The elements as they are stored, little-endian.
+    /// The elements as they are stored.
     var bytes: [UInt8] {
         switch dataType {
-        case .float32: values.flatMap { Self.littleEndian($0.bitPattern) }
-        case .bfloat16: values.flatMap { Self.littleEndian(BFloat16($0).bitPattern) }
-        case .float16: values.flatMap { Self.littleEndian(Self.half($0)) }
+        case .float32: values.withUnsafeBytes(Array.init)
+        case .bfloat16: values.map { BFloat16($0).bitPattern }.withUnsafeBytes(Array.init)
+        case .float16: values.map(Self.half).withUnsafeBytes(Array.init)
+        case .float8E4M3: values.map { Float8E4M3($0).bitPattern }
         default: [UInt8](repeating: 0, count: values.count * dataType.byteWidth)
         }
     }
@@ -45,6 +46,7 @@ extension TinyWeight {
         // Ten bits of fraction, and nothing below the smallest normal number.
         case .float16:
             values = values.map { $0.magnitude < 0x1p-14 ? 0 : Float(bitPattern: $0.bitPattern & ~0x1FFF) }
+        case .float8E4M3: values = values.map { Float8E4M3($0).float }
         default: break
         }
     }
@@ -55,10 +57,6 @@ extension TinyWeight {
         let sign: UInt16 = value.sign == .minus ? 0x8000 : 0
         let exponent = UInt16(value.exponent + 15) << 10
         return sign | exponent | UInt16(value.significandBitPattern >> 13)
-    }
-
-    private static func littleEndian(_ bits: some FixedWidthInteger) -> [UInt8] {
-        (0..<bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) }
     }
 }
 

@@ -45,7 +45,9 @@ package struct LatentCase: Hashable, Sendable {
     /// Queries, latents, rope keys and the weight of the key-value projection.
     package var tensors: (queries: Tensor, latents: Tensor, ropeKeys: Tensor, weight: Tensor) {
         var generator = SeededGenerator(seed: seed)
-        let (heads, latentDim, ropeDim, nopeDim, valueDim) = (sizes[0], sizes[1], sizes[2], sizes[3], sizes[4])
+        let (heads, latentDim, ropeDim, nopeDim, valueDim) = (
+            sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+        )
         return (
             generator.tensor(Shape(trusted: [queryTokens, heads, nopeDim + ropeDim]), magnitude: 2),
             generator.tensor(Shape(trusted: [keyTokens, latentDim])),
@@ -56,7 +58,12 @@ package struct LatentCase: Hashable, Sendable {
 
     /// A cache of the case's format that holds some rows.
     package func cache(latents: Tensor, ropeKeys: Tensor) throws(SparseAttentionError) -> LatentCache {
-        var cache = try LatentCache(capacity: keyTokens, latentDim: sizes[1], ropeDim: sizes[2], format: format)
+        var cache = try LatentCache(
+            capacity: keyTokens,
+            latentDim: sizes[1],
+            ropeDim: sizes[2],
+            format: format
+        )
         try cache.append(latents: latents, ropeKeys: ropeKeys)
         return cache
     }
@@ -64,7 +71,11 @@ package struct LatentCase: Hashable, Sendable {
     /// Visible positions in random order, unused slots among them.
     package func selection() throws(SparseAttentionError) -> TokenSelection {
         var generator = SeededGenerator(seed: ~seed)
-        return try generator.selection(queryTokens: queryTokens, slots: slots, position: keyTokens - queryTokens)
+        return try generator.selection(
+            queryTokens: queryTokens,
+            slots: slots,
+            position: keyTokens - queryTokens
+        )
     }
 
     private init(

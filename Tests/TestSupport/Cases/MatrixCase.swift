@@ -29,7 +29,8 @@ package struct MatrixCase: Hashable, Sendable {
     package var factors: (left: Tensor, right: Tensor) {
         var generator = SeededGenerator(seed: seed)
         return (
-            generator.tensor(Shape(trusted: [rows, depth])), generator.tensor(Shape(trusted: [columns, depth]))
+            generator.tensor(Shape(trusted: [rows, depth])),
+            generator.tensor(Shape(trusted: [columns, depth]))
         )
     }
 }

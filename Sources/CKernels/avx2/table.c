@@ -1,0 +1,35 @@
+// The table for AVX2 with FMA and F16C.
+
+#if defined(__x86_64__)
+
+#include "../tables.h"
+#include "avx2.h"
+
+// The builtin also asks whether the operating system saves the wide registers.
+static bool is_supported(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+const dsa_kernels dsa_avx2_kernels = {
+    .name = "avx2",
+    .is_supported = is_supported,
+    .widen_bf16 = dsa_avx2_widen_bf16,
+    .widen_f16 = dsa_avx2_widen_f16,
+    .widen_e4m3 = dsa_avx2_widen_e4m3,
+    .narrow_bf16 = dsa_avx2_narrow_bf16,
+    .narrow_e4m3 = dsa_avx2_narrow_e4m3,
+    .dot_f32 = dsa_avx2_dot_f32,
+    .gemv_f32 = dsa_avx2_gemv_f32,
+    .gemv_bf16 = dsa_avx2_gemv_bf16,
+    .gemv_f16 = dsa_avx2_gemv_f16,
+    .gemv_e4m3 = dsa_avx2_gemv_e4m3,
+    .axpy_f32 = dsa_avx2_axpy_f32,
+    .scale_f32 = dsa_avx2_scale_f32,
+    .silu_multiply = dsa_avx2_silu_multiply,
+    .max_f32 = dsa_avx2_max_f32,
+    .exp_sum = dsa_avx2_exp_sum,
+    .relu_weighted_sum = dsa_avx2_relu_weighted_sum,
+};
+
+#endif
