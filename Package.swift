@@ -70,7 +70,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
-        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: settings),
         .testTarget(
             name: "SparseAttentionTests",
             dependencies: ["SparseAttention", "TestSupport"],

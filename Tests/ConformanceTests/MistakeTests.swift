@@ -29,7 +29,7 @@ final class MistakeTests: XCTestCase {
     func testWhichMistakesHideUpToTopK() throws {
         for mistake in Mistake.allCases {
             // YaRN and groups of experts whose bias is negative: this checkpoint has both.
-            let checkpoint = folder.appendingPathComponent(
+            let checkpoint = try folder.appendingPathComponent(
                 "checkpoints/" + (mistake.needsFloat8 ? "tiny-v32-fp8" : "tiny-v32-bf16")
             )
             let precision: LanguageModel.Precision =

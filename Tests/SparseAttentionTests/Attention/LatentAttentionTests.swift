@@ -34,7 +34,7 @@ final class LatentAttentionTests: XCTestCase {
     }
 
     func testFormsAgree() throws {
-        for each in LatentCase.all {
+        for each in LatentCase.all + LatentCase.long {
             let attention = try each.attention()
             let (queries, latents, ropeKeys, weight) = each.tensors
             let cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
@@ -63,7 +63,7 @@ final class LatentAttentionTests: XCTestCase {
     }
 
     func testThreadsDoNotChangeBits() throws {
-        for each in LatentCase.all {
+        for each in LatentCase.all + LatentCase.long {
             let (queries, latents, ropeKeys, weight) = each.tensors
             let cache = try each.cache(latents: latents, ropeKeys: ropeKeys)
             for (selection, form) in [

@@ -8,7 +8,7 @@ final class SupportTests: XCTestCase {
         assertDistinct(MatrixCase.all)
         assertDistinct(AttentionCase.all + AttentionCase.split)
         assertDistinct(SelectionCase.all)
-        assertDistinct(LatentCase.all)
+        assertDistinct(LatentCase.all + LatentCase.long)
         assertDistinct(IndexerCase.all + IndexerCase.exact)
     }
 

@@ -121,7 +121,6 @@ final class GenerationTests: XCTestCase {
             XCTAssertEqual(pieces[0].statistics.decodeSeconds, 0)
             XCTAssertEqual(pieces[0].statistics.decodeRate, 0)
         }
-        XCTAssertEqual(GenerationStatistics().prefillRate, 0)
     }
 
     func testProgressTellsEveryChunk() async throws {

@@ -18,7 +18,7 @@ final class GenerationTextTests: XCTestCase {
     }
 
     func testCharactersAreNeverSplit() async throws {
-        let bytes = "zé😀!".utf8.map(Int.init)
+        let bytes = "zé😀!".utf8.map { Int($0) }
         let found = try await texts(bytes + [TinyCheckpoint.endToken])
         XCTAssertEqual(found, ["z", "", "é", "", "", "", "😀", "!", ""])
     }
@@ -34,7 +34,7 @@ final class GenerationTextTests: XCTestCase {
             let found = try await texts(tokens)
             XCTAssertEqual(found, expected, "\(tokens)")
         }
-        let cut = try await texts("😀".utf8.map(Int.init), maxTokens: 2)
+        let cut = try await texts("😀".utf8.map { Int($0) }, maxTokens: 2)
         XCTAssertEqual(cut, ["", mark])
     }
 
@@ -68,7 +68,7 @@ final class GenerationTextTests: XCTestCase {
 
     func testATextPromptIsItsTokens() async throws {
         let model = try TinyCheckpoint.speaking().model()
-        let tokens = [TinyCheckpoint.beginToken] + "Grüße".utf8.map(Int.init)
+        let tokens = [TinyCheckpoint.beginToken] + "Grüße".utf8.map { Int($0) }
         let options = GenerationOptions(maxTokens: 5, stopsAtEnd: false)
         let (text, ids) = (
             try await model.generate("Grüße", options: options).pieces(),

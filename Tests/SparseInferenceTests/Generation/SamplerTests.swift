@@ -112,7 +112,7 @@ final class SamplerTests: XCTestCase {
         XCTAssertEqual(draws(12, .random(temperature: 1, seed: 42), logits), Self.drawsFromSeed42)
     }
 
-    private static let drawsFromSeed42 = [0]
+    private static let drawsFromSeed42 = [7, 4, 5, 9, 8, 1, 2, 6, 1, 6, 6, 6]
 
     /// Pearson's statistic of many draws stays below a bound that chance passes once in 10,000 seeds; the seed is
     /// fixed.

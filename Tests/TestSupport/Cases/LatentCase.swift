@@ -26,6 +26,12 @@ package struct LatentCase: Hashable, Sendable {
         LatentCase(4, 37, sizes: [2, 8, 4, 4, 4], slots: 7, format: .bfloat16, seed: 7),
     ]
 
+    /// Several tiles of query tokens, and more of them than share an expanded tile of keys.
+    package static let long: [LatentCase] = [
+        LatentCase(261, 270, sizes: [2, 3, 2, 2, 2], slots: 9, seed: 11),
+        LatentCase(1_030, 1_031, sizes: [1, 2, 1, 1, 1], slots: 5, format: .bfloat16, seed: 12),
+    ]
+
     /// The layer.
     package func attention(workers: Workers = .all) throws(SparseAttentionError) -> LatentAttention {
         let dimensions = try LatentAttention.Dimensions(

@@ -1,0 +1,33 @@
+// The table for 64-bit ARM, where Advanced SIMD is always present.
+
+#include "../tables.h"
+#include "neon.h"
+
+#if defined(__aarch64__)
+
+static bool is_supported(void) {
+    return true;
+}
+
+const dsa_kernels dsa_neon_kernels = {
+    .name = "neon",
+    .is_supported = is_supported,
+    .widen_bf16 = dsa_neon_widen_bf16,
+    .widen_f16 = dsa_neon_widen_f16,
+    .widen_e4m3 = dsa_neon_widen_e4m3,
+    .narrow_bf16 = dsa_neon_narrow_bf16,
+    .narrow_e4m3 = dsa_neon_narrow_e4m3,
+    .dot_f32 = dsa_neon_dot_f32,
+    .gemv_f32 = dsa_neon_gemv_f32,
+    .gemv_bf16 = dsa_neon_gemv_bf16,
+    .gemv_f16 = dsa_neon_gemv_f16,
+    .gemv_e4m3 = dsa_neon_gemv_e4m3,
+    .axpy_f32 = dsa_neon_axpy_f32,
+    .scale_f32 = dsa_neon_scale_f32,
+    .silu_multiply = dsa_neon_silu_multiply,
+    .max_f32 = dsa_neon_max_f32,
+    .exp_sum = dsa_neon_exp_sum,
+    .relu_weighted_sum = dsa_neon_relu_weighted_sum,
+};
+
+#endif

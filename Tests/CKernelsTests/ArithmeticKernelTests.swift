@@ -1,0 +1,220 @@
+import CKernels
+import Foundation
+import XCTest
+
+/// Products, vectors, softmax and index scores against `Double`.
+final class ArithmeticKernelTests: XCTestCase {
+    /// What `count` roundings in any order may lose of a sum of products.
+    private func bound(_ products: [Double]) -> Double {
+        products.reduce(0) { $0 + abs($1) } * Double(products.count) * 0x1p-24 + 1e-37
+    }
+
+    func testDot() {
+        for table in KernelTables.supported {
+            for count in KernelTables.counts {
+                var numbers = Numbers(seed: UInt64(count + 1))
+                let (x, y) = (numbers.array(count + 1), numbers.array(count + 3))
+                // One and three floats off the start: no alignment is needed.
+                let found = x.withUnsafeBufferPointer { x in
+                    y.withUnsafeBufferPointer { y in
+                        count == 0 ? table.dot_f32(0, x.baseAddress, y.baseAddress)
+                            : table.dot_f32(count, x.baseAddress.map { $0 + 1 }, y.baseAddress.map { $0 + 3 })
+                    }
+                }
+                let products = (0..<count).map { Double(x[$0 + 1]) * Double(y[$0 + 3]) }
+                let error = abs(Double(found) - products.reduce(0, +))
+                XCTAssertLessThanOrEqual(error, bound(products), "\(KernelTables.name(of: table)) \(count)")
+            }
+        }
+    }
+
+    func testMatrixVectorInEveryFormat() throws {
+        for table in KernelTables.supported {
+            for columns in [0, 1, 15, 17, 33, 64, 100, 129, 257] {
+                for rows in [0, 1, 2, 3, 4, 5, 7, 8, 9, 17] {
+                    try checkMatrixVector(table, rows: rows, columns: columns)
+                }
+            }
+        }
+    }
+
+    private func checkMatrixVector(_ table: dsa_kernels, rows: Int, columns: Int) throws {
+        var numbers = Numbers(seed: UInt64(rows * 1000 + columns))
+        let stride = columns + 3
+        let x = numbers.array(columns + 1)
+        let halves = (0..<rows * stride + 1).map { _ in UInt16(truncatingIfNeeded: numbers.bits() & 0xBBFF) }
+        let codes = (0..<rows * stride + 1).map { _ in UInt8(truncatingIfNeeded: numbers.bits() & 0xBF) }
+        let floats = numbers.array(rows * stride + 1)
+        var (wide, half, eighth) = (floats, floats, floats)
+        KernelTables.scalar.widen_bf16(wide.count, halves, &wide)
+        KernelTables.scalar.widen_f16(half.count, halves, &half)
+        KernelTables.scalar.widen_e4m3(eighth.count, codes, &eighth)
+        typealias Product = (Int, Int, UnsafeMutablePointer<Float>) -> Void
+        let formats: [(String, [Float], Product)] = [
+            ("f32", floats, { first, rows, y in
+                floats.withUnsafeBufferPointer {
+                    table.gemv_f32(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+                }
+            }),
+            ("bf16", wide, { first, rows, y in
+                halves.withUnsafeBufferPointer {
+                    table.gemv_bf16(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+                }
+            }),
+            ("f16", half, { first, rows, y in
+                halves.withUnsafeBufferPointer {
+                    table.gemv_f16(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+                }
+            }),
+            ("e4m3", eighth, { first, rows, y in
+                codes.withUnsafeBufferPointer {
+                    table.gemv_e4m3(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+                }
+            }),
+        ]
+        for (format, weights, multiply) in formats {
+            let context = "\(KernelTables.name(of: table)) \(format) \(rows)×\(columns)"
+            let found = try guarded(rows, filledWith: Float(-7), context) { multiply(0, rows, $0) }
+            for row in 0..<rows {
+                let products = (0..<columns).map { Double(weights[row * stride + $0]) * Double(x[$0]) }
+                let error = abs(Double(found[row]) - products.reduce(0, +))
+                XCTAssertLessThanOrEqual(error, bound(products), "\(context), row \(row)")
+                let alone = try guarded(1, filledWith: Float(-7), context) { multiply(row, 1, $0) }
+                XCTAssertEqual(alone[0].bitPattern, found[row].bitPattern, "\(context): row \(row) alone differs")
+            }
+        }
+    }
+
+    func testVectors() throws {
+        for table in KernelTables.supported {
+            for count in KernelTables.counts {
+                let context = "\(KernelTables.name(of: table)) \(count)"
+                var numbers = Numbers(seed: UInt64(count + 9))
+                let (x, y) = (numbers.array(count), numbers.array(count))
+                let scaled = try guarded(count, filledWith: Float(-7), context) { target in
+                    target.update(from: x, count: count)
+                    table.scale_f32(count, 0.3, target)
+                }
+                XCTAssertEqual(scaled, x.map { $0 * 0.3 }, context)
+                let sum = try guarded(count, filledWith: Float(-7), context) { target in
+                    target.update(from: y, count: count)
+                    table.axpy_f32(count, 0.3, x, target)
+                }
+                for index in 0..<count {
+                    XCTAssertEqual(sum[index], y[index] + 0.3 * x[index], accuracy: 2e-7, context)
+                }
+                let gates = x.map { $0 * 30 }
+                let gated = try guarded(count, filledWith: Float.nan, context) {
+                    table.silu_multiply(count, gates, y, $0)
+                }
+                for index in 0..<count {
+                    let gate = Double(gates[index])
+                    let exact = gate / (1 + exp(-gate)) * Double(y[index])
+                    XCTAssertEqual(Double(gated[index]), exact, accuracy: abs(exact) * 5e-7 + 1e-37, context)
+                }
+            }
+        }
+    }
+
+    func testMaximum() {
+        for table in KernelTables.supported {
+            for count in KernelTables.counts {
+                var numbers = Numbers(seed: UInt64(count + 3))
+                var x = numbers.array(count)
+                let context = "\(KernelTables.name(of: table)) \(count)"
+                XCTAssertEqual(table.max_f32(count, x), x.max() ?? -.infinity, context)
+                for place in Set([0, count / 2, count - 1]) where count > 0 {
+                    let kept = x[place]
+                    x[place] = .nan
+                    XCTAssertTrue(table.max_f32(count, x).isNaN, "\(context): NaN at \(place)")
+                    x[place] = .infinity
+                    XCTAssertEqual(table.max_f32(count, x), .infinity, context)
+                    x[place] = kept
+                }
+            }
+        }
+    }
+
+    func testExponentialWithinTwoUnits() throws {
+        let inputs = stride(from: Float(-104.5), through: 80, by: 0.0173).map { $0 }
+        for table in KernelTables.supported {
+            let name = KernelTables.name(of: table)
+            var sum: Float = 0
+            let found = try guarded(inputs.count, filledWith: Float.nan, name) {
+                sum = table.exp_sum(inputs.count, 1, 0, inputs, $0)
+            }
+            for (input, value) in zip(inputs, found) {
+                let exact = exp(Double(input))
+                if input <= -104 || exact < 0x1p-126 {
+                    XCTAssertLessThanOrEqual(Double(value), exact * 1.01, "\(name): exp(\(input))")
+                    if input <= -104 { XCTAssertEqual(value, 0, "\(name): exp(\(input))") }
+                } else {
+                    let unit = Double(Float(exact).ulp)
+                    XCTAssertLessThanOrEqual(abs(Double(value) - exact), 2 * unit, "\(name): exp(\(input))")
+                }
+            }
+            let total = found.reduce(0.0) { $0 + Double($1) }
+            XCTAssertEqual(Double(sum), total, accuracy: total * 1e-5, name)
+        }
+    }
+
+    func testExponentialOfTailsHiddenAndBrokenScores() throws {
+        for table in KernelTables.supported {
+            for count in KernelTables.counts {
+                let context = "\(KernelTables.name(of: table)) \(count)"
+                let hidden = [Float](repeating: -.infinity, count: count)
+                var sum: Float = -1
+                let zeros = try guarded(count, filledWith: Float.nan, context) {
+                    sum = table.exp_sum(count, 0.5, 3, hidden, $0)
+                }
+                XCTAssertEqual(zeros, [Float](repeating: 0, count: count), context)
+                XCTAssertEqual(sum, 0, context)
+                let ones = [Float](repeating: 4, count: count)
+                let flat = try guarded(count, filledWith: Float.nan, context) {
+                    sum = table.exp_sum(count, 0.5, 2, ones, $0)
+                }
+                XCTAssertEqual(flat, [Float](repeating: 1, count: count), context)
+                XCTAssertEqual(sum, Float(count), context)
+                guard count > 0 else { continue }
+                var broken = ones
+                broken[count - 1] = .nan
+                let spread = try guarded(count, filledWith: Float(0), context) {
+                    sum = table.exp_sum(count, 0.5, 2, broken, $0)
+                }
+                XCTAssertTrue(spread[count - 1].isNaN && sum.isNaN, context)
+            }
+        }
+    }
+
+    func testReluWeightedSum() throws {
+        for table in KernelTables.supported {
+            for (heads, keys) in [(0, 5), (1, 1), (3, 17), (4, 64), (8, 65), (64, 100), (5, 129)] {
+                let context = "\(KernelTables.name(of: table)) \(heads)×\(keys)"
+                var numbers = Numbers(seed: UInt64(heads * 1000 + keys))
+                let stride = keys + 5
+                var logits = numbers.array(heads * stride + 1)
+                let weights = numbers.array(heads + 1)
+                let found = try guarded(keys, filledWith: Float.nan, context) {
+                    table.relu_weighted_sum(heads, keys, stride, logits, weights, $0)
+                }
+                for key in 0..<keys {
+                    let terms = (0..<heads).map {
+                        Double(weights[$0]) * max(Double(logits[$0 * stride + key]), 0)
+                    }
+                    XCTAssertLessThanOrEqual(
+                        abs(Double(found[key]) - terms.reduce(0, +)),
+                        bound(terms),
+                        "\(context), key \(key)"
+                    )
+                }
+                guard heads > 0 else { continue }
+                logits[(heads - 1) * stride + keys - 1] = .nan
+                let broken = try guarded(keys, filledWith: Float(0), context) {
+                    table.relu_weighted_sum(heads, keys, stride, logits, weights, $0)
+                }
+                XCTAssertTrue(broken[keys - 1].isNaN, context)
+                XCTAssertTrue(broken.dropLast().allSatisfy { !$0.isNaN }, context)
+            }
+        }
+    }
+}
