@@ -5,12 +5,16 @@ enum Comparison {
     /// The largest `|a − b| / (1 + |b|)`: at most `bound` where `|a − b| <= bound + bound · |b|`.
     ///
     /// Infinities and NaN have to stand in the same places.
-    static func close(_ found: [Float], _ expected: [Float], bound: Double, as what: String = "") -> Measurement {
+    static func close(_ found: [Float], _ expected: [Float], bound: Double, as what: String = "")
+        -> Measurement
+    {
         worst(found, expected, bound: bound, as: what) { abs($0 - $1) / (1 + abs($1)) }
     }
 
     /// The largest `|a − b|`.
-    static func absolute(_ found: [Float], _ expected: [Float], bound: Double, as what: String = "") -> Measurement {
+    static func absolute(_ found: [Float], _ expected: [Float], bound: Double, as what: String = "")
+        -> Measurement
+    {
         worst(found, expected, bound: bound, as: what) { abs($0 - $1) }
     }
 
@@ -22,12 +26,16 @@ enum Comparison {
         as what: String = ""
     ) -> Measurement {
         let largest = Double(expected.reduce(0) { max($0, $1.magnitude) })
-        return worst(found, expected, bound: bound, as: what) { abs($0 - $1) / max(largest, .leastNormalMagnitude) }
+        return worst(found, expected, bound: bound, as: what) {
+            abs($0 - $1) / max(largest, .leastNormalMagnitude)
+        }
     }
 
     /// How many elements differ in some bit; every NaN counts as equal to every other.
     static func bitwise(_ found: [Float], _ expected: [Float], as what: String = "") -> Measurement {
-        guard found.count == expected.count else { return wrongCount(found.count, expected.count, bound: 0, what) }
+        guard found.count == expected.count else {
+            return wrongCount(found.count, expected.count, bound: 0, what)
+        }
         let differing = found.indices.filter {
             found[$0].bitPattern != expected[$0].bitPattern && !(found[$0].isNaN && expected[$0].isNaN)
         }
@@ -40,7 +48,9 @@ enum Comparison {
         _ expected: [Element],
         as what: String = ""
     ) -> Measurement {
-        guard found.count == expected.count else { return wrongCount(found.count, expected.count, bound: 0, what) }
+        guard found.count == expected.count else {
+            return wrongCount(found.count, expected.count, bound: 0, what)
+        }
         let differing = found.indices.filter { found[$0] != expected[$0] }
         return Measurement(error: Double(differing.count), bound: 0, place: place(what, differing.first))
     }
@@ -52,7 +62,9 @@ enum Comparison {
         as what: String,
         _ error: (Double, Double) -> Double
     ) -> Measurement {
-        guard found.count == expected.count else { return wrongCount(found.count, expected.count, bound: bound, what) }
+        guard found.count == expected.count else {
+            return wrongCount(found.count, expected.count, bound: bound, what)
+        }
         var result = Measurement(error: 0, bound: bound, place: what)
         for (index, (a, b)) in zip(found, expected).enumerated() {
             if a == b || (a.isNaN && b.isNaN) { continue }
@@ -67,7 +79,9 @@ enum Comparison {
         return result
     }
 
-    private static func wrongCount(_ found: Int, _ expected: Int, bound: Double, _ what: String) -> Measurement {
+    private static func wrongCount(_ found: Int, _ expected: Int, bound: Double, _ what: String)
+        -> Measurement
+    {
         Measurement(error: .infinity, bound: bound, place: "\(what): \(found) elements, expected \(expected)")
     }
 

@@ -25,7 +25,9 @@ package struct ConformanceFolder {
         if let file = existing("ops/ops.safetensors") {
             cases += try OperatorCases(file, parameters: url.appendingPathComponent("ops/ops.json")).all
         }
-        for folder in try subfolders("checkpoints") { cases += try CheckpointCases(folder, mistake: mistake).all }
+        for folder in try subfolders("checkpoints") {
+            cases += try CheckpointCases(folder, mistake: mistake).all
+        }
         if let file = existing("deployed/kv_roundtrip.safetensors") { cases += try RoundTripCases(file).all }
         if let folder = existing("tokenizer") { cases += try TokenizerCases(folder, name: "tokenizer").all }
         if let folder = existing("hostile") { cases += try HostileCases(folder).all }

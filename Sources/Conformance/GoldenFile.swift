@@ -45,7 +45,9 @@ struct GoldenFile {
 
     /// The distinct beginnings of names, up to `suffix`, among those that start with `prefix`; sorted.
     func groups(_ prefix: String, endingBefore suffix: String) -> [String] {
-        file.names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
+        file.names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(suffix) }.map {
+            String($0.dropLast(suffix.count))
+        }
     }
 
     /// A selection stored as I32 `[tokens, slots]`.

@@ -21,7 +21,8 @@ public enum SparseAttentionError: Error, Equatable, Sendable {
 
     /// The dimension an argument got wrong.
     public enum Dimension: String, Equatable, Sendable {
-        case rank, rows, columns, queryTokens, keyTokens, heads, keyHeads, headDim, valueDim, latentDim, ropeDim,
+        case rank, rows, columns, queryTokens, keyTokens, heads, keyHeads, headDim, valueDim, latentDim,
+            ropeDim,
             nopeDim, indexHeads, indexHeadDim, topK
     }
 }

@@ -33,11 +33,13 @@ struct ConformanceCommand: ParsableCommand {
     func run() throws {
         if mistake == "list" { return Terminal.write(Mistake.list) }
         let known = try mistake.map(Mistake.init(named:))
-        let all = try ConformanceFolder(URL(fileURLWithPath: folder, isDirectory: true), mistake: known).cases()
+        let all = try ConformanceFolder(URL(fileURLWithPath: folder, isDirectory: true), mistake: known)
+            .cases()
         let cases = all.filter { item in filter.map { item.name.contains($0) } ?? true }
         guard !cases.isEmpty else {
             throw ValidationError(
-                all.isEmpty ? "\(folder) holds no conformance data." : "No case's name contains '\(filter ?? "")'."
+                all.isEmpty
+                    ? "\(folder) holds no conformance data." : "No case's name contains '\(filter ?? "")'."
             )
         }
         let width = cases.map(\.name.count).max() ?? 0
@@ -49,7 +51,9 @@ struct ConformanceCommand: ParsableCommand {
             Terminal.clearProgress()
             if !json { Terminal.write(row.line(nameWidth: width) + "\n") }
         }
-        Terminal.write(json ? String(decoding: try report.json(), as: UTF8.self) + "\n" : report.summary + "\n")
+        Terminal.write(
+            json ? String(decoding: try report.json(), as: UTF8.self) + "\n" : report.summary + "\n"
+        )
         guard report.count("failed") == 0, report.count("passed") > 0 else { throw ExitCode.failure }
     }
 }

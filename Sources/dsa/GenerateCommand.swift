@@ -118,7 +118,8 @@ struct GenerateCommand: AsyncParsableCommand {
         guard let promptFile else { return prompt ?? "" }
         let data =
             try promptFile == "-"
-            ? FileHandle.standardInput.readToEnd() ?? Data() : Data(contentsOf: URL(fileURLWithPath: promptFile))
+            ? FileHandle.standardInput.readToEnd() ?? Data()
+            : Data(contentsOf: URL(fileURLWithPath: promptFile))
         guard let text = String(validating: data, as: UTF8.self) else {
             throw ValidationError("\(promptFile) is not UTF-8 text.")
         }

@@ -147,7 +147,9 @@ extension InspectReport {
             lines.append("parameters     no weight files here; \(grouped(activeParameters)) active a token")
         }
         let caches = cacheBytesPerToken.sorted { $0.key < $1.key }
-            .map { "\($0.key) \(grouped($0.value)) B (\(Terminal.bytes($0.value * maxPositions)) at full length)" }
+            .map {
+                "\($0.key) \(grouped($0.value)) B (\(Terminal.bytes($0.value * maxPositions)) at full length)"
+            }
         lines += [
             "cache a token  \(caches.joined(separator: ", "))",
             "",

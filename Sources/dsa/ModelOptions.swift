@@ -11,7 +11,10 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads to use; all cores unless said otherwise.")
     var threads: Int?
 
-    @Option(help: "float32; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision.")
+    @Option(
+        help:
+            "float32; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision."
+    )
     var precision = PrecisionName.float32
 
     @Option(help: "How deployed and legacy arithmetic rounds activations: bfloat16 or float32.")

@@ -17,7 +17,8 @@ final class ArithmeticKernelTests: XCTestCase {
                 // One and three floats off the start: no alignment is needed.
                 let found = x.withUnsafeBufferPointer { x in
                     y.withUnsafeBufferPointer { y in
-                        count == 0 ? table.dot_f32(0, x.baseAddress, y.baseAddress)
+                        count == 0
+                            ? table.dot_f32(0, x.baseAddress, y.baseAddress)
                             : table.dot_f32(count, x.baseAddress.map { $0 + 1 }, y.baseAddress.map { $0 + 3 })
                     }
                 }
@@ -51,26 +52,66 @@ final class ArithmeticKernelTests: XCTestCase {
         KernelTables.scalar.widen_e4m3(eighth.count, codes, &eighth)
         typealias Product = (Int, Int, UnsafeMutablePointer<Float>) -> Void
         let formats: [(String, [Float], Product)] = [
-            ("f32", floats, { first, rows, y in
-                floats.withUnsafeBufferPointer {
-                    table.gemv_f32(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+            (
+                "f32", floats,
+                { first, rows, y in
+                    floats.withUnsafeBufferPointer {
+                        table.gemv_f32(
+                            rows,
+                            columns,
+                            stride,
+                            $0.baseAddress.map { $0 + first * stride },
+                            x,
+                            y
+                        )
+                    }
                 }
-            }),
-            ("bf16", wide, { first, rows, y in
-                halves.withUnsafeBufferPointer {
-                    table.gemv_bf16(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+            ),
+            (
+                "bf16", wide,
+                { first, rows, y in
+                    halves.withUnsafeBufferPointer {
+                        table.gemv_bf16(
+                            rows,
+                            columns,
+                            stride,
+                            $0.baseAddress.map { $0 + first * stride },
+                            x,
+                            y
+                        )
+                    }
                 }
-            }),
-            ("f16", half, { first, rows, y in
-                halves.withUnsafeBufferPointer {
-                    table.gemv_f16(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+            ),
+            (
+                "f16", half,
+                { first, rows, y in
+                    halves.withUnsafeBufferPointer {
+                        table.gemv_f16(
+                            rows,
+                            columns,
+                            stride,
+                            $0.baseAddress.map { $0 + first * stride },
+                            x,
+                            y
+                        )
+                    }
                 }
-            }),
-            ("e4m3", eighth, { first, rows, y in
-                codes.withUnsafeBufferPointer {
-                    table.gemv_e4m3(rows, columns, stride, $0.baseAddress.map { $0 + first * stride }, x, y)
+            ),
+            (
+                "e4m3", eighth,
+                { first, rows, y in
+                    codes.withUnsafeBufferPointer {
+                        table.gemv_e4m3(
+                            rows,
+                            columns,
+                            stride,
+                            $0.baseAddress.map { $0 + first * stride },
+                            x,
+                            y
+                        )
+                    }
                 }
-            }),
+            ),
         ]
         for (format, weights, multiply) in formats {
             let context = "\(KernelTables.name(of: table)) \(format) \(rows)×\(columns)"
@@ -80,7 +121,11 @@ final class ArithmeticKernelTests: XCTestCase {
                 let error = abs(Double(found[row]) - products.reduce(0, +))
                 XCTAssertLessThanOrEqual(error, bound(products), "\(context), row \(row)")
                 let alone = try guarded(1, filledWith: Float(-7), context) { multiply(row, 1, $0) }
-                XCTAssertEqual(alone[0].bitPattern, found[row].bitPattern, "\(context): row \(row) alone differs")
+                XCTAssertEqual(
+                    alone[0].bitPattern,
+                    found[row].bitPattern,
+                    "\(context): row \(row) alone differs"
+                )
             }
         }
     }

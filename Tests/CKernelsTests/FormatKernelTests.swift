@@ -13,7 +13,8 @@ final class FormatKernelTests: XCTestCase {
             for code in 0..<256 {
                 let expected = Self.e4m3(UInt8(code))
                 let isEqual =
-                    expected.isNaN ? values[code].isNaN : values[code].bitPattern == Float(expected).bitPattern
+                    expected.isNaN
+                    ? values[code].isNaN : values[code].bitPattern == Float(expected).bitPattern
                 XCTAssertTrue(isEqual, "\(KernelTables.name(of: table)): code \(code) gives \(values[code])")
             }
         }
@@ -61,7 +62,8 @@ final class FormatKernelTests: XCTestCase {
         var numbers = Numbers(seed: 5)
         let random = (0..<4000).map { _ in Float(bitPattern: numbers.bits()) }
         let ties = (0..<500).map { _ in Float(bitPattern: numbers.bits() & 0xFFFF_0000 | 0x8000) }
-        let inputs = random + ties + [0, -0.0, .infinity, -.infinity, .nan, 3.3895314e38, .greatestFiniteMagnitude]
+        let inputs =
+            random + ties + [0, -0.0, .infinity, -.infinity, .nan, 3.3895314e38, .greatestFiniteMagnitude]
         for table in KernelTables.supported {
             let name = KernelTables.name(of: table)
             let codes = try guarded(inputs.count, filledWith: UInt16(0x5555), name) {

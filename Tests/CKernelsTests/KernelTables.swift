@@ -26,7 +26,9 @@ enum KernelTables {
     static func name(of table: dsa_kernels) -> String { String(cString: table.name) }
 
     /// Counts around every vector width and block, and tails of every length.
-    static let counts = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 257, 1000]
+    static let counts = [
+        0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 257, 1000,
+    ]
 }
 
 /// Numbers in (-1, 1) that a seed determines.

@@ -7,7 +7,9 @@ final class ConformanceReportTests: XCTestCase {
     func testVerdicts() {
         var report = ConformanceReport()
         report.run(ConformanceCase("within") { .measured(Measurement(error: 1e-6, bound: 1e-5)) })
-        report.run(ConformanceCase("beyond") { .measured(Measurement(error: 1e-4, bound: 1e-5, place: "out[3]")) })
+        report.run(
+            ConformanceCase("beyond") { .measured(Measurement(error: 1e-4, bound: 1e-5, place: "out[3]")) }
+        )
         report.run(ConformanceCase("not a number") { .measured(Measurement(error: .nan, bound: 1e-5)) })
         report.run(ConformanceCase("throws") { throw CocoaError(.fileNoSuchFile) })
         report.run(.skipped("later", because: "not yet"))
@@ -30,7 +32,9 @@ final class ConformanceReportTests: XCTestCase {
 
     func testJSONHoldsEveryCase() throws {
         var report = ConformanceReport()
-        report.run(ConformanceCase("beyond") { .measured(Measurement(error: .infinity, bound: 1, place: "x")) })
+        report.run(
+            ConformanceCase("beyond") { .measured(Measurement(error: .infinity, bound: 1, place: "x")) }
+        )
         report.run(.skipped("later", because: "not yet"))
         let object = try JSONSerialization.jsonObject(with: report.json()) as? [String: Any]
         XCTAssertEqual(object?["failed"] as? Int, 1)

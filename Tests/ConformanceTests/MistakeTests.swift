@@ -47,7 +47,9 @@ final class MistakeTests: XCTestCase {
     }
 
     /// The largest difference of a logit in a sequence of some tokens, the last three decoded one by one.
-    private func largestDifference(_ right: LanguageModel, _ wrong: LanguageModel, tokens: Int) throws -> Float {
+    private func largestDifference(_ right: LanguageModel, _ wrong: LanguageModel, tokens: Int) throws
+        -> Float
+    {
         let ids = (0..<tokens).map { ($0 * 37 + 11) % right.configuration.vocabularySize }
         func logits(_ model: LanguageModel) throws -> [Float] {
             let session = try Session(model, capacity: tokens)

@@ -13,7 +13,11 @@ final class ReadmeExampleTests: XCTestCase {
         // Eight index heads score 1,024 tokens and keep the best 128 for each of the last four.
         let indexer = try LightningIndexer(heads: 8, headDim: 64, topK: 128)
         let chosen = try indexer.select(
-            queries: wave([4, 8, 64]), weights: wave([4, 8]), keys: wave([1024, 64]), from: 1020)
+            queries: wave([4, 8, 64]),
+            weights: wave([4, 8]),
+            keys: wave([1024, 64]),
+            from: 1020
+        )
 
         // Sixteen heads attend to those rows alone; the first 64 numbers of a row are its value.
         let attention = TopKAttention(valueDim: 64)
@@ -28,7 +32,9 @@ final class ReadmeExampleTests: XCTestCase {
     }
 
     func testEngineExample() async throws {
-        let folder = Self.root.appendingPathComponent("Tests/ConformanceTests/Fixtures/checkpoints/tiny-v32-f32")
+        let folder = Self.root.appendingPathComponent(
+            "Tests/ConformanceTests/Fixtures/checkpoints/tiny-v32-f32"
+        )
         var printed = ""
         func print(_ text: String, terminator: String) { printed += text + terminator }
         // README: engine
@@ -51,7 +57,10 @@ final class ReadmeExampleTests: XCTestCase {
             let lines = example.split(separator: "\n", omittingEmptySubsequences: false)
                 .map { $0.hasPrefix("        ") ? String($0.dropFirst(8)) : String($0) }
             let text = lines.joined(separator: "\n").trimmingCharacters(in: .newlines)
-            XCTAssertTrue(readme.contains(text), "README.md does not show the \(name) example as it is tested:\n\(text)")
+            XCTAssertTrue(
+                readme.contains(text),
+                "README.md does not show the \(name) example as it is tested:\n\(text)"
+            )
         }
     }
 

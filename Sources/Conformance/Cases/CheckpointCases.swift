@@ -38,7 +38,9 @@ struct CheckpointCases {
 
     var all: [ConformanceCase] {
         get throws {
-            let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
+            let configuration = try ModelConfiguration(
+                contentsOf: folder.appendingPathComponent("config.json")
+            )
             let golden = try GoldenFile(folder.appendingPathComponent("golden.safetensors"))
             let tokenizer = ConformanceCase("\(name)/tokenizer") { try compareTokenizer(configuration) }
             let prompts = golden.groups("prompt", endingBefore: ".input_ids").filter { !$0.contains(".") }
@@ -86,7 +88,9 @@ struct CheckpointCases {
                 )
             ]
         if let first = stages.first(where: { !$0.isPassed }) {
-            return .measured(Measurement(error: first.error, bound: first.bound, place: "first at " + first.place))
+            return .measured(
+                Measurement(error: first.error, bound: first.bound, place: "first at " + first.place)
+            )
         }
         let continued = try continueGreedily(session, from: logits, count: greedy.count, form: run.form)
         let decoded = Comparison.equal(continued, greedy, as: "greedy_ids")
@@ -134,7 +138,8 @@ struct CheckpointCases {
             let best = row.indices.reduce(0) { row[$1] > row[$0] ? $1 : $0 }
             ids.append(best)
             if step + 1 < count {
-                row = try session.extendWithAllLogits(by: [best], options: ForwardOptions(form: form)).elements
+                row = try session.extendWithAllLogits(by: [best], options: ForwardOptions(form: form))
+                    .elements
             }
         }
         return ids
@@ -174,7 +179,8 @@ final class StageRecorder {
             let key = Key(stage: stage, layer: layer)
             if values[key] == nil { order.append(key) }
             switch (values[key], value) {
-            case (.numbers(let earlier), .tensor(let tensor)): values[key] = .numbers(earlier + tensor.elements)
+            case (.numbers(let earlier), .tensor(let tensor)):
+                values[key] = .numbers(earlier + tensor.elements)
             case (_, .tensor(let tensor)): values[key] = .numbers(tensor.elements)
             case (let earlier, .selection(let selection)): append(selection.sets, to: earlier, at: key)
             case (let earlier, .choices(let choices)):

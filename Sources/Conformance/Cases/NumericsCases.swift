@@ -54,8 +54,16 @@ struct NumericsCases {
             item("ue8m0_round_up") { [golden] in
                 let rounded = try golden.floats("ue8m0_round_up.input").map { UE8M0(roundingUp: $0) }
                 return [
-                    Comparison.equal(rounded.map(\.bitPattern), try golden.codes("ue8m0_round_up.code"), as: "code"),
-                    Comparison.bitwise(rounded.map(\.float), try golden.floats("ue8m0_round_up.value"), as: "value"),
+                    Comparison.equal(
+                        rounded.map(\.bitPattern),
+                        try golden.codes("ue8m0_round_up.code"),
+                        as: "code"
+                    ),
+                    Comparison.bitwise(
+                        rounded.map(\.float),
+                        try golden.floats("ue8m0_round_up.value"),
+                        as: "value"
+                    ),
                 ]
             },
         ].filter { golden.hasTensors(of: $0) }
@@ -92,7 +100,9 @@ struct NumericsCases {
         let dequantized = golden.groups("weight_dequant.", endingBefore: ".output").map { group in
             item(group) { [golden] in
                 let weight = try golden.weight(group)
-                return [Comparison.bitwise(weight.dequantized().elements, try golden.floats(group + ".output"))]
+                return [
+                    Comparison.bitwise(weight.dequantized().elements, try golden.floats(group + ".output"))
+                ]
             }
         }
         let linear = golden.groups("fp8_linear.", endingBefore: ".output").map { group in
@@ -103,7 +113,12 @@ struct NumericsCases {
                 let output = try weight.apply(to: QuantizedRows(quantizing: input, format: format))
                 let plain = WeightMatrix(weight.dequantized()).apply(to: input, workers: .all)
                 return [
-                    Comparison.close(output.elements, try golden.floats(group + ".output"), bound: 1e-5, as: "output"),
+                    Comparison.close(
+                        output.elements,
+                        try golden.floats(group + ".output"),
+                        bound: 1e-5,
+                        as: "output"
+                    ),
                     Comparison.close(
                         plain.elements,
                         try golden.floats(group + ".output_dequantized"),
@@ -128,7 +143,12 @@ struct NumericsCases {
                 let rotated = try golden.tensor(group + ".input").hadamardRotated()
                 let rounded = try golden.tensor(group + ".input_bf16").hadamardRotated().roundedToBFloat16()
                 return [
-                    Comparison.absolute(rotated.elements, try golden.floats(group + ".output"), bound: 2e-6, as: "f32"),
+                    Comparison.absolute(
+                        rotated.elements,
+                        try golden.floats(group + ".output"),
+                        bound: 2e-6,
+                        as: "f32"
+                    ),
                     // Another order of summation may move an entry by one bfloat16 unit, 2^-7 of it at most.
                     Comparison.close(
                         rounded.elements,

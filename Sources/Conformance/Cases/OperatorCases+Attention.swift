@@ -127,7 +127,12 @@ extension OperatorCases {
                         try golden.selection("dsa_module.topk").sets,
                         as: "topk"
                     ),
-                    Comparison.close(output.elements, try golden.floats("dsa_module.out"), bound: 1e-4, as: "out"),
+                    Comparison.close(
+                        output.elements,
+                        try golden.floats("dsa_module.out"),
+                        bound: 1e-4,
+                        as: "out"
+                    ),
                 ]
             }
         }
@@ -163,7 +168,11 @@ extension OperatorCases {
                 let rows = try PackedLatentRow.unpack(golden.codes(group + ".rows"))
                 return try [
                     Comparison.equal(bytes, golden.codes(group + ".rows"), as: "rows"),
-                    Comparison.bitwise(rows.elements, golden.floats(group + ".dequantized"), as: "dequantized"),
+                    Comparison.bitwise(
+                        rows.elements,
+                        golden.floats(group + ".dequantized"),
+                        as: "dequantized"
+                    ),
                 ]
                     + sparseMeasurements(
                         group,
@@ -192,8 +201,18 @@ extension OperatorCases {
         let logSumExp = result.logSumExp.elements.map { $0 == -.infinity ? .infinity : $0 }
         let (maximum, base2) = (result.maximumScore.elements, Float(1.4426950408889634))
         return try [
-            Comparison.close(result.output.elements, golden.floats(group + ".out"), bound: Self.bound, as: "out"),
-            Comparison.close(maximum, golden.floats(group + ".max_logits"), bound: Self.bound, as: "max_logits"),
+            Comparison.close(
+                result.output.elements,
+                golden.floats(group + ".out"),
+                bound: Self.bound,
+                as: "out"
+            ),
+            Comparison.close(
+                maximum,
+                golden.floats(group + ".max_logits"),
+                bound: Self.bound,
+                as: "max_logits"
+            ),
             Comparison.close(logSumExp, golden.floats(group + ".lse"), bound: Self.bound, as: "lse"),
             Comparison.close(
                 maximum.map { $0 * base2 },
@@ -253,7 +272,9 @@ extension ModelConfiguration {
             ("max_position_embeddings", .number("4096")),
         ]
         let known = settings.object?.members ?? []
-        let added = rest.filter { settings.object?[$0.0] == nil }.map { JSONObject.Member(key: $0.0, value: $0.1) }
+        let added = rest.filter { settings.object?[$0.0] == nil }.map {
+            JSONObject.Member(key: $0.0, value: $0.1)
+        }
         return try ModelConfiguration(.object(JSONObject(known + added)))
     }
 }
@@ -270,7 +291,9 @@ private final class PrefixedWeights: WeightSource {
         self.inner = inner
     }
 
-    func require(_ name: String, shape: [Int], dataTypes: [DataType]) throws(SparseInferenceError) -> TensorEntry {
+    func require(_ name: String, shape: [Int], dataTypes: [DataType]) throws(SparseInferenceError)
+        -> TensorEntry
+    {
         let entry = try file.find(stored(name))
         guard entry.shape == shape else {
             throw .checkpoint(file: entry.file, .tensor(name, .shape(found: entry.shape, expected: shape)))

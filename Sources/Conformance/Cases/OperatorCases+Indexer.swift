@@ -84,7 +84,12 @@ extension OperatorCases {
         let kept = zip(whole.sets, expected).map { Set($0).intersection($1).count }.reduce(0, +)
         let lost = 1 - Float(kept) / Float(max(expected.map(\.count).reduce(0, +), 1))
         return measurements + [
-            Comparison.close(scores.visibleOnly, try golden.floats(group + ".scores"), bound: Self.bound, as: "scores"),
+            Comparison.close(
+                scores.visibleOnly,
+                try golden.floats(group + ".scores"),
+                bound: Self.bound,
+                as: "scores"
+            ),
             Comparison.equal(selection.sets, expected, as: "topk"),
             Comparison.absolute([lost], [0], bound: 0.02, as: "share of topk lost from unrotated input"),
         ]
@@ -153,7 +158,12 @@ extension OperatorCases {
                             bound: 1e-5,
                             as: "loss_per_query"
                         ),
-                        Comparison.close([found.sum], golden.floats(prefix + ".loss"), bound: 1e-5, as: "loss"),
+                        Comparison.close(
+                            [found.sum],
+                            golden.floats(prefix + ".loss"),
+                            bound: 1e-5,
+                            as: "loss"
+                        ),
                     ]
                 }
             }

@@ -28,9 +28,14 @@ struct OperatorCases {
     private var norms: [ConformanceCase] {
         let rms = golden.groups("rms_norm.", endingBefore: ".out").map { group in
             item(group) { [golden] in
-                let norm = RMSNorm(weight: try golden.tensor(group + ".weight"), epsilon: try Self.epsilon(group))
+                let norm = RMSNorm(
+                    weight: try golden.tensor(group + ".weight"),
+                    epsilon: try Self.epsilon(group)
+                )
                 let output = try norm(golden.tensor(group + ".x"))
-                return [Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)]
+                return [
+                    Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)
+                ]
             }
         }
         let layer = golden.groups("layer_norm.", endingBefore: ".out").map { group in
@@ -41,7 +46,9 @@ struct OperatorCases {
                     epsilon: Self.epsilon(group)
                 )
                 let output = try norm(golden.tensor(group + ".x"))
-                return [Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)]
+                return [
+                    Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)
+                ]
             }
         }
         return rms + layer
@@ -81,7 +88,11 @@ struct OperatorCases {
                 return [
                     Self.frequencies(rope, try golden.floats(group + ".inv_freq_hf"), as: "inv_freq_hf"),
                     Self.frequencies(rope, try golden.floats(group + ".inv_freq_demo"), as: "inv_freq_demo"),
-                    Self.constant(rope.rotationScale, try settings.number("cos_sin_factor"), as: "cos_sin_factor"),
+                    Self.constant(
+                        rope.rotationScale,
+                        try settings.number("cos_sin_factor"),
+                        as: "cos_sin_factor"
+                    ),
                     Self.constant(scale, try settings.number("softmax_scale"), as: "softmax_scale"),
                 ]
             }
@@ -118,7 +129,9 @@ struct OperatorCases {
         return yarn + rotations
     }
 
-    private static func frequencies(_ rope: RotaryEmbedding, _ expected: [Float], as what: String) -> Measurement {
+    private static func frequencies(_ rope: RotaryEmbedding, _ expected: [Float], as what: String)
+        -> Measurement
+    {
         let ratios = zip(rope.inverseFrequencies, expected).map { $0 / $1 }
         return Comparison.absolute(ratios, ratios.map { _ in 1 }, bound: 2.4e-7, as: what)
     }
@@ -139,34 +152,41 @@ struct OperatorCases {
                 let x = try golden.tensor(group + ".x")
                 let hidden = try SwiGLU.apply(gate: project(x, ".gate_proj"), up: project(x, ".up_proj"))
                 let output = try project(hidden, ".down_proj")
-                return [Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)]
-            }
-        } + golden.groups("moe_gate.", endingBefore: ".expert_ids").map { group in
-            item(group) { [golden, parameters] in
-                let settings = try parameters.at("moe_gate", group)
-                let router = Router(
-                    rule: Router.Rule(
-                        expertsPerToken: try settings.integer("num_experts_per_tok"),
-                        groups: try settings.integer("n_group"),
-                        keptGroups: try settings.integer("topk_group"),
-                        normalizes: try settings.at("norm_topk_prob").bool ?? true,
-                        scale: Float(try settings.number("routed_scaling_factor"))
-                    ),
-                    weight: WeightMatrix(try golden.tensor(group + ".weight")),
-                    bias: try golden.floats(group + ".bias"),
-                    workers: .all
-                )
-                let choices = router(try golden.tensor(group + ".x")).flatMap { $0 }
                 return [
-                    Comparison.equal(choices.map(\.expert), try golden.ints(group + ".expert_ids"), as: "expert_ids"),
-                    Comparison.close(
-                        choices.map(\.weight),
-                        try golden.floats(group + ".expert_weights"),
-                        bound: Self.bound,
-                        as: "expert_weights"
-                    ),
+                    Comparison.close(output.elements, try golden.floats(group + ".out"), bound: Self.bound)
                 ]
             }
         }
+            + golden.groups("moe_gate.", endingBefore: ".expert_ids").map { group in
+                item(group) { [golden, parameters] in
+                    let settings = try parameters.at("moe_gate", group)
+                    let router = Router(
+                        rule: Router.Rule(
+                            expertsPerToken: try settings.integer("num_experts_per_tok"),
+                            groups: try settings.integer("n_group"),
+                            keptGroups: try settings.integer("topk_group"),
+                            normalizes: try settings.at("norm_topk_prob").bool ?? true,
+                            scale: Float(try settings.number("routed_scaling_factor"))
+                        ),
+                        weight: WeightMatrix(try golden.tensor(group + ".weight")),
+                        bias: try golden.floats(group + ".bias"),
+                        workers: .all
+                    )
+                    let choices = router(try golden.tensor(group + ".x")).flatMap { $0 }
+                    return [
+                        Comparison.equal(
+                            choices.map(\.expert),
+                            try golden.ints(group + ".expert_ids"),
+                            as: "expert_ids"
+                        ),
+                        Comparison.close(
+                            choices.map(\.weight),
+                            try golden.floats(group + ".expert_weights"),
+                            bound: Self.bound,
+                            as: "expert_weights"
+                        ),
+                    ]
+                }
+            }
     }
 }

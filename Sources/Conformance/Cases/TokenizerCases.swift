@@ -25,7 +25,8 @@ struct TokenizerCases {
         let tokenizer = try Tokenizer(contentsOf: folder)
         return try .differing(cases.at("encode_decode").array ?? []) { item in
             let ids = tokenizer.encode(try item.text("text"))
-            return ids == (try item.integers("ids")) ? nil : "\(try item.text("text").debugDescription) gives \(ids)"
+            return ids == (try item.integers("ids"))
+                ? nil : "\(try item.text("text").debugDescription) gives \(ids)"
         }
     }
 
@@ -62,9 +63,13 @@ struct TokenizerCases {
 
 extension Outcome {
     /// How many items differ, and how the first does.
-    static func differing(_ items: [JSONValue], _ difference: (JSONValue) throws -> String?) rethrows -> Outcome {
+    static func differing(_ items: [JSONValue], _ difference: (JSONValue) throws -> String?) rethrows
+        -> Outcome
+    {
         guard !items.isEmpty else { return .failed("no cases in the file") }
         let differences = try items.compactMap(difference)
-        return .measured(Measurement(error: Double(differences.count), bound: 0, place: differences.first ?? ""))
+        return .measured(
+            Measurement(error: Double(differences.count), bound: 0, place: differences.first ?? "")
+        )
     }
 }

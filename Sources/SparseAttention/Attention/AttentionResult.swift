@@ -56,6 +56,7 @@ extension AttentionResult {
     /// `logSumExp = ln Σ exp(lseᵢ)` and `output = Σ exp(lseᵢ − logSumExp) · outputᵢ`, parts in the given order.
     ///
     /// - Parameter parts: at least one, all of one shape.
+    /// - Returns: the result over all keys.
     /// - Throws: `SparseAttentionError.shapeMismatch` or `invalidSetting`.
     public static func merged(_ parts: [AttentionResult]) throws(SparseAttentionError) -> AttentionResult {
         guard let first = parts.first else {

@@ -42,7 +42,8 @@ extension LatentAttention.Dimensions {
             let seen = slots.map { min(Double($0), visible) } ?? visible
             return queries * (seen * 2 * Double(heads * (rowDim + latentDim)) + projection)
         case .expanded:
-            return queries * visible * 2 * Double(heads * (queryDim + valueDim)) + Double(keyTokens) * projection
+            return queries * visible * 2 * Double(heads * (queryDim + valueDim)) + Double(keyTokens)
+                * projection
         }
     }
 }

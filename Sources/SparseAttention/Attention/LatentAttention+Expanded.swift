@@ -138,7 +138,8 @@ private final class ExpandedMemory {
             for start in stride(from: 0, to: keyTokens, by: expanded.rows) {
                 let keys = start..<min(start + expanded.rows, keyTokens)
                 let keyValues = expand(rows.tile(keys, scratch: latents))
-                for (softmax, tile) in zip(softmaxes, tiles) where keys.lowerBound < position + tile.upperBound {
+                for (softmax, tile) in zip(softmaxes, tiles)
+                where keys.lowerBound < position + tile.upperBound {
                     add(
                         keyValues,
                         at: keys,

@@ -97,7 +97,12 @@ struct OnlineSoftmax {
     }
 
     /// Takes a row's scores into account and leaves their exponentials in place.
-    private func updateStatistics(row: Int, scores: UnsafeMutablePointer<Float>, keys: Int, rescalesOutput: Bool) {
+    private func updateStatistics(
+        row: Int,
+        scores: UnsafeMutablePointer<Float>,
+        keys: Int,
+        rescalesOutput: Bool
+    ) {
         let tileLargest = scale * Kernels.maximum(scores, count: keys)
         // `max` would drop a NaN, and a broken row would look like one that sees nothing.
         let largest = tileLargest.isNaN ? .nan : max(maxima[row], tileLargest)
@@ -106,7 +111,8 @@ struct OnlineSoftmax {
             return
         }
         let correction = exp(maxima[row] - largest)
-        sums[row] = sums[row] * correction + Kernels.exponentiate(scores, scale: scale, shift: largest, count: keys)
+        sums[row] =
+            sums[row] * correction + Kernels.exponentiate(scores, scale: scale, shift: largest, count: keys)
         maxima[row] = largest
         if rescalesOutput && correction != 1 {
             Kernels.scale(output[row], by: correction, count: output.columns)

@@ -18,7 +18,8 @@ extension TopKAttention {
                 let row = token * heads + head
                 let scores = chosen.map { position in
                     (0..<rowDim).reduce(0.0) { sum, column in
-                        sum + Double(queries[row * rowDim + column]) * Double(latents[position * rowDim + column])
+                        sum + Double(queries[row * rowDim + column])
+                            * Double(latents[position * rowDim + column])
                     } * Double(scale)
                 }
                 let largest = scores.max() ?? -.infinity

@@ -25,7 +25,11 @@ public struct LatentCache: ~Copyable {
         format: StorageFormat = .float32
     ) throws(SparseAttentionError) {
         guard latentDim >= 1, ropeDim >= 0 else {
-            throw .invalidSetting(name: "row", found: "\(latentDim) + \(ropeDim)", expected: "at least 1 + 0 numbers")
+            throw .invalidSetting(
+                name: "row",
+                found: "\(latentDim) + \(ropeDim)",
+                expected: "at least 1 + 0 numbers"
+            )
         }
         cache = try RowCache(capacity: capacity, columns: latentDim + ropeDim, format: format)
         self.latentDim = latentDim

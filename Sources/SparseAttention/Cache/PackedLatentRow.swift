@@ -12,7 +12,9 @@ public enum PackedLatentRow {
     public static let byteCount = latentDim + scales * MemoryLayout<Float>.size + ropeDim * 2
 
     private static let scales = latentDim / QuantizedRows.blockColumns
-    /// The smallest scale of a block. FlashMLA bounds the scale here, where activations bound the magnitude.
+    /// The smallest scale of a block.
+    ///
+    /// FlashMLA bounds the scale here, where activations bound the magnitude.
     private static let smallestScale: Float = 1e-4
 
     /// Packs rows.
@@ -76,7 +78,8 @@ public enum PackedLatentRow {
             let scaleStart = row.startIndex + latentDim
             for column in 0..<latentDim {
                 let bits: UInt32 = integer(row, at: scaleStart + column / QuantizedRows.blockColumns * 4)
-                let value = Float8E4M3(bitPattern: row[row.startIndex + column]).float * Float(bitPattern: bits)
+                let value =
+                    Float8E4M3(bitPattern: row[row.startIndex + column]).float * Float(bitPattern: bits)
                 elements.append(BFloat16(value).float)
             }
             for column in 0..<ropeDim {
@@ -94,7 +97,9 @@ public enum PackedLatentRow {
         return format == .powerOfTwo ? exp2(log2(scale).rounded(.up)) : scale
     }
 
-    private static func integer<Integer: FixedWidthInteger>(_ bytes: ArraySlice<UInt8>, at index: Int) -> Integer {
+    private static func integer<Integer: FixedWidthInteger>(_ bytes: ArraySlice<UInt8>, at index: Int)
+        -> Integer
+    {
         (0..<MemoryLayout<Integer>.size).reduce(0) { $0 | Integer(bytes[index + $1]) << (8 * $1) }
     }
 }

@@ -17,7 +17,10 @@ struct RowCache: ~Copyable {
         self.capacity = capacity
         self.columns = columns
         self.format = format
-        buffer = AlignedBuffer(byteCount: shape.count, poisoned: AlignedBuffer.poisonsFreshMemory && capacity <= 4096)
+        buffer = AlignedBuffer(
+            byteCount: shape.count,
+            poisoned: AlignedBuffer.poisonsFreshMemory && capacity <= 4096
+        )
     }
 
     /// Bytes of one row.
@@ -52,7 +55,13 @@ struct RowCache: ~Copyable {
         _ body: (RowsView) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(
-            RowsView(base: UnsafeRawPointer(buffer.base), format: format, rows: count, columns: columns, stride: columns)
+            RowsView(
+                base: UnsafeRawPointer(buffer.base),
+                format: format,
+                rows: count,
+                columns: columns,
+                stride: columns
+            )
         )
     }
 

@@ -79,8 +79,13 @@ struct IndexScores: Sendable {
 
     /// Scores a range of keys for a tile of query tokens.
     ///
-    /// - Parameter output: `[tokens, keys]`, overwritten.
-    private func compute(_ tokens: Range<Int>, keys range: Range<Int>, memory: ScoreMemory, into output: MutableMatrixView) {
+    /// `output` is `[tokens, keys]`, overwritten.
+    private func compute(
+        _ tokens: Range<Int>,
+        keys range: Range<Int>,
+        memory: ScoreMemory,
+        into output: MutableMatrixView
+    ) {
         queries.withMatrix { queries in
             weights.withMatrix { weights in
                 let rows = queries.rows(tokens.lowerBound * heads..<tokens.upperBound * heads)
@@ -125,7 +130,10 @@ struct IndexScores: Sendable {
             )
             self.scores = scratch.matrix(rows: tokens, columns: columns)
             logits = scratch.matrix(rows: tokens * scores.heads, columns: IndexScores.tileKeys)
-            keyTile = scratch.matrix(rows: keyFloats == 0 ? 0 : IndexScores.tileKeys, columns: scores.keys.columns)
+            keyTile = scratch.matrix(
+                rows: keyFloats == 0 ? 0 : IndexScores.tileKeys,
+                columns: scores.keys.columns
+            )
         }
     }
 
@@ -137,7 +145,8 @@ struct IndexScores: Sendable {
 
         func select(_ topK: TopK, _ scores: UnsafePointer<Float>, count: Int, row: Int) {
             let scores = UnsafeBufferPointer(start: scores, count: count)
-            var target = UnsafeMutableBufferPointer(rebasing: buffer[row * slots..<(row + 1) * slots]).mutableSpan
+            var target = UnsafeMutableBufferPointer(rebasing: buffer[row * slots..<(row + 1) * slots])
+                .mutableSpan
             topK.select(scores.span, into: &target)
         }
 

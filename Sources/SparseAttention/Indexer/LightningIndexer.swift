@@ -110,8 +110,14 @@ extension LightningIndexer {
         let visible = try validate(queries: queries, weights: weights, keys: keys, from: position)
         switch precision {
         case .float32:
-            return IndexScores(queries: queries, weights: folded(weights), keys: keys, keyScales: nil, workers: workers)
-                .select(topK, visible: visible, position: position)
+            return IndexScores(
+                queries: queries,
+                weights: folded(weights),
+                keys: keys,
+                keyScales: nil,
+                workers: workers
+            )
+            .select(topK, visible: visible, position: position)
         case .float8(let format, let rotated):
             let coded = try CodedOperands(
                 queries: queries,
@@ -271,7 +277,11 @@ extension LightningIndexer {
     ) throws(SparseAttentionError) -> Int {
         let tokens = queries.shape.dimensions.first ?? 0
         guard queries.shape == [tokens, heads, headDim] else {
-            throw .shapeMismatch(argument: "queries", expected: [tokens, heads, headDim], found: queries.shape)
+            throw .shapeMismatch(
+                argument: "queries",
+                expected: [tokens, heads, headDim],
+                found: queries.shape
+            )
         }
         guard weights.shape == [tokens, heads] else {
             throw .shapeMismatch(argument: "weights", expected: [tokens, heads], found: weights.shape)

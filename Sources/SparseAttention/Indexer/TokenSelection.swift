@@ -38,6 +38,7 @@ public struct TokenSelection: Equatable, Sendable {
     /// - Parameters:
     ///   - queryTokens: queries at `position ..< position + queryTokens`; each sees its own token and all earlier.
     ///   - position: the first query's position.
+    /// - Returns: a selection of `position + queryTokens` slots.
     public static func everything(queryTokens: Int, position: Int) -> TokenSelection {
         let slots = position + queryTokens
         let positions = (0..<queryTokens).flatMap { token in
@@ -63,6 +64,7 @@ extension TokenSelection {
     /// The same tokens, each once and ascending, without those after their query token.
     ///
     /// - Parameter position: the position of the first query token.
+    /// - Returns: the selection as a set.
     func causal(from position: Int) -> TokenSelection {
         guard !isCausal(from: position) else { return self }
         var causal = [Int32](repeating: Self.unused, count: positions.count)

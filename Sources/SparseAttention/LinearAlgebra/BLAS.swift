@@ -20,6 +20,8 @@ package enum BLAS {
     /// - Parameters:
     ///   - left: `[n, k]`.
     ///   - right: `[k, m]`.
+    ///   - scale: what the product is multiplied by.
+    ///   - accumulating: whether the product is added to `output`.
     ///   - output: `[n, m]`, overwritten unless `accumulating`; must not overlap the others.
     package static func multiply(
         _ left: MatrixView,
@@ -28,7 +30,9 @@ package enum BLAS {
         accumulating: Bool = false,
         into output: MutableMatrixView
     ) {
-        precondition(left.columns == right.rows && output.rows == left.rows && output.columns == right.columns)
+        precondition(
+            left.columns == right.rows && output.rows == left.rows && output.columns == right.columns
+        )
         multiply(left, right, transposed: false, scale: scale, accumulating: accumulating, output)
     }
 
@@ -37,6 +41,8 @@ package enum BLAS {
     /// - Parameters:
     ///   - left: `[n, k]`.
     ///   - right: `[m, k]`.
+    ///   - scale: what the product is multiplied by.
+    ///   - accumulating: whether the product is added to `output`.
     ///   - output: `[n, m]`, overwritten unless `accumulating`; must not overlap the others.
     package static func multiply(
         _ left: MatrixView,
@@ -45,7 +51,9 @@ package enum BLAS {
         accumulating: Bool = false,
         into output: MutableMatrixView
     ) {
-        precondition(left.columns == right.columns && output.rows == left.rows && output.columns == right.rows)
+        precondition(
+            left.columns == right.columns && output.rows == left.rows && output.columns == right.rows
+        )
         multiply(left, right, transposed: true, scale: scale, accumulating: accumulating, output)
     }
 

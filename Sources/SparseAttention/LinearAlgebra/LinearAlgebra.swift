@@ -171,7 +171,9 @@ public enum LinearAlgebra {
         return try solution.slice(0..<columns)
     }
 
-    private static func requireRank(_ rank: Int, of tensor: Tensor, named name: String) throws(SparseAttentionError) {
+    private static func requireRank(_ rank: Int, of tensor: Tensor, named name: String)
+        throws(SparseAttentionError)
+    {
         guard tensor.shape.rank == rank else {
             throw .dimensionMismatch(.rank, argument: name, expected: rank, found: tensor.shape.rank)
         }
@@ -180,7 +182,11 @@ public enum LinearAlgebra {
     private static func requireSolvable(_ matrix: Tensor, named name: String) throws(SparseAttentionError) {
         try requireRank(2, of: matrix, named: name)
         guard matrix.count > 0 else {
-            throw .invalidSetting(name: name, found: "\(matrix.shape)", expected: "at least one row and one column")
+            throw .invalidSetting(
+                name: name,
+                found: "\(matrix.shape)",
+                expected: "at least one row and one column"
+            )
         }
         if let index = matrix.firstNonFinite { throw .nonFinite(argument: name, index: index) }
     }

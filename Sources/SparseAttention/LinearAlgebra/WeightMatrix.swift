@@ -80,7 +80,7 @@ package struct WeightMatrix: @unchecked Sendable {
     ///
     /// Elements that do not lie on a multiple of their size are copied once.
     ///
-    /// - Parameter owner: keeps the memory alive.
+    /// `owner` keeps the memory alive.
     package init(rows: Int, columns: Int, format: Format, base: UnsafeRawPointer, owner: AnyObject) {
         self.rows = rows
         self.columns = columns
@@ -133,7 +133,7 @@ package struct WeightMatrix: @unchecked Sendable {
 
     /// Widens some rows to float32.
     ///
-    /// - Parameter output: `[range.count, columns]`, without gaps between its rows.
+    /// `output` is `[range.count, columns]`, without gaps between its rows.
     package func widen(_ range: Range<Int>, into output: MutableMatrixView) {
         precondition(output.rows == range.count && output.columns == columns && output.stride == columns)
         let start = base + range.lowerBound * columns * format.byteCount
@@ -142,9 +142,17 @@ package struct WeightMatrix: @unchecked Sendable {
         case .float32:
             output.base.update(from: start.assumingMemoryBound(to: Float.self), count: count)
         case .bfloat16:
-            Kernels.widen(bfloat16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
+            Kernels.widen(
+                bfloat16: start.assumingMemoryBound(to: UInt16.self),
+                into: output.base,
+                count: count
+            )
         case .float16:
-            Kernels.widen(float16: start.assumingMemoryBound(to: UInt16.self), into: output.base, count: count)
+            Kernels.widen(
+                float16: start.assumingMemoryBound(to: UInt16.self),
+                into: output.base,
+                count: count
+            )
         case .float8(let scales):
             Kernels.widen(float8: start.assumingMemoryBound(to: UInt8.self), into: output.base, count: count)
             for (row, source) in range.enumerated() {
@@ -222,7 +230,11 @@ extension WeightMatrix {
     }
 
     /// `output[r] = weight[r] · vector` for the rows of a range.
-    private func multiply(_ range: Range<Int>, vector: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>) {
+    private func multiply(
+        _ range: Range<Int>,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
         let start = base + range.lowerBound * columns * format.byteCount
         let rows = range.count
         switch format {

@@ -39,7 +39,9 @@ public struct Float8E4M3: Equatable, Hashable, Sendable {
         let sign: FloatingPointSign = bitPattern & 0x80 == 0 ? .plus : .minus
         let exponent = Int(bitPattern >> 3) & 0xF
         let fraction = Float(bitPattern & 7)
-        guard bitPattern & 0x7F != 0x7F else { return Float(signOf: sign == .minus ? -1 : 1, magnitudeOf: .nan) }
+        guard bitPattern & 0x7F != 0x7F else {
+            return Float(signOf: sign == .minus ? -1 : 1, magnitudeOf: .nan)
+        }
         let magnitude =
             exponent == 0
             ? fraction * 0x1p-9

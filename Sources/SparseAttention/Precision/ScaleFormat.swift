@@ -10,6 +10,7 @@ public enum ScaleFormat: Equatable, Sendable {
     /// `max(largest, 1e-4) · float32(1/448)`, a multiplication, then rounded up for `powerOfTwo`.
     ///
     /// - Parameter largest: the largest magnitude of the block.
+    /// - Returns: the scale, positive.
     ///
     /// Source: V3.2-Exp `inference/kernel.py`, `act_quant`.
     public func scale(forLargest largest: Float) -> Float {

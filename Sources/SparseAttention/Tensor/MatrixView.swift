@@ -92,7 +92,12 @@ package struct MutableMatrixView: @unchecked Sendable {
     /// Some of the columns.
     package func columns(_ range: Range<Int>) -> MutableMatrixView {
         precondition(range.lowerBound >= 0 && range.upperBound <= columns)
-        return MutableMatrixView(base: base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+        return MutableMatrixView(
+            base: base + range.lowerBound,
+            rows: rows,
+            columns: range.count,
+            stride: stride
+        )
     }
 
     /// The same memory as rows of another length; only for a matrix without gaps.

@@ -3,7 +3,8 @@ package protocol WeightSource: AnyObject, Sendable {
     /// The entry of a tensor that has to be there, in this shape, as one of these types.
     ///
     /// - Throws: `SparseInferenceError.checkpoint` when the tensor is missing or is something else.
-    func require(_ name: String, shape: [Int], dataTypes: [DataType]) throws(SparseInferenceError) -> TensorEntry
+    func require(_ name: String, shape: [Int], dataTypes: [DataType]) throws(SparseInferenceError)
+        -> TensorEntry
 
     /// The bytes of a tensor, in place and unaligned; valid while this object lives.
     func mappedBytes(of entry: TensorEntry) -> UnsafeRawBufferPointer

@@ -145,7 +145,8 @@ final class GenerationRun: @unchecked Sendable {
         let session = try Session(generation.model, capacity: capacity, cacheFormat: options.cacheFormat)
         self.session = session
         statistics.promptTokens = prompt.count
-        let logits = try session.extend(by: prompt, attention: options.attention, chunk: options.chunk) { done in
+        let logits = try session.extend(by: prompt, attention: options.attention, chunk: options.chunk) {
+            done in
             generation.progress?(done)
             try checkCancellation()
         }

@@ -40,7 +40,9 @@ public struct GenerationOptions: Equatable, Sendable {
             )
         }
         guard chunk >= 1 else {
-            throw SparseInferenceError.request(.invalidOption("chunk", found: "\(chunk)", expected: "at least 1"))
+            throw SparseInferenceError.request(
+                .invalidOption("chunk", found: "\(chunk)", expected: "at least 1")
+            )
         }
         try sampling.validate()
     }

@@ -32,7 +32,10 @@ package struct AttentionLayer: Sendable {
     ///   - layer: its index.
     ///   - loader: gives the weights.
     ///   - rope: the rotary embedding of attention and indexer.
-    package init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding) throws {
+    /// - Throws: `SparseInferenceError.checkpoint` for a weight that is missing or is something else.
+    package init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding)
+        throws
+    {
         let prefix = "model.layers.\(layer).self_attn."
         let epsilon = ModelConfiguration.latentNormEpsilon
         dimensions = try LatentAttention.Dimensions(
@@ -62,7 +65,11 @@ package struct AttentionLayer: Sendable {
         let queryOutputs = dimensions.heads * dimensions.queryDim
         if let queryLatentDim = configuration.queryLatentDim {
             query = .latent(
-                down: try loader.linear(prefix + "q_a_proj", outputs: queryLatentDim, inputs: configuration.hiddenDim),
+                down: try loader.linear(
+                    prefix + "q_a_proj",
+                    outputs: queryLatentDim,
+                    inputs: configuration.hiddenDim
+                ),
                 norm: try loader.norm(prefix + "q_a_layernorm", count: queryLatentDim, epsilon: epsilon),
                 up: try loader.linear(prefix + "q_b_proj", outputs: queryOutputs, inputs: queryLatentDim)
             )
@@ -85,7 +92,9 @@ package struct AttentionLayer: Sendable {
         self.rope = rope
         ropeLayout = loader.arithmetic.mistake == .attentionRopeHalfSplit ? .halfSplit : .interleaved
         sharesSelection = configuration.indexer?.sharing(layer: layer) == .shared
-        if let indexer = configuration.indexer, let queryLatentDim = configuration.queryLatentDim, !sharesSelection {
+        if let indexer = configuration.indexer, let queryLatentDim = configuration.queryLatentDim,
+            !sharesSelection
+        {
             self.indexer = try IndexerLayer(
                 indexer,
                 of: configuration,
@@ -109,6 +118,7 @@ package struct AttentionLayer: Sendable {
     ///   - selection: the previous layer's selection on entry, this layer's on return; nil for all tokens.
     ///   - watch: called with each stage.
     /// - Returns: `[tokens, hiddenDim]`.
+    /// - Throws: `SparseAttentionError`, such as `cacheFull`.
     package func callAsFunction(
         _ hidden: Tensor,
         cache: LayerCache,

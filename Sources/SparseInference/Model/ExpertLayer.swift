@@ -21,7 +21,11 @@ struct ExpertLayer: Sendable {
                 scale: Float(configuration.routedScale),
                 mistake: loader.arithmetic.mistake
             ),
-            weight: try loader.matrix(prefix + "gate", outputs: configuration.routedExperts, inputs: hiddenDim),
+            weight: try loader.matrix(
+                prefix + "gate",
+                outputs: configuration.routedExperts,
+                inputs: hiddenDim
+            ),
             bias: try loader.vector(
                 prefix + "gate.e_score_correction_bias",
                 count: configuration.routedExperts
@@ -51,6 +55,7 @@ struct ExpertLayer: Sendable {
     ///   - rows: `[tokens, hiddenDim]`.
     ///   - watch: called with each stage.
     /// - Returns: `[tokens, hiddenDim]`: the weighted sum over experts, ascending, plus the shared experts.
+    /// - Throws: `SparseAttentionError.nonFinite` for an input that cannot be quantized.
     func callAsFunction(_ rows: Tensor, watch: (Stage, StageProbe.Value) -> Void) throws -> Tensor {
         let choices = router(rows)
         watch(.experts, .choices(choices.map { $0.map(\.expert) }))

@@ -16,6 +16,7 @@ struct FeedForward: Sendable {
 
     /// - Parameter rows: `[tokens, hiddenDim]`.
     /// - Returns: `[tokens, hiddenDim]`.
+    /// - Throws: `SparseAttentionError.nonFinite` for an input that cannot be quantized.
     func callAsFunction(_ rows: Tensor) throws -> Tensor {
         try down(arithmetic.rounded(SwiGLU.apply(gate: gate(rows), up: up(rows))))
     }

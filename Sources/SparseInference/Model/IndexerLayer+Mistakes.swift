@@ -16,6 +16,8 @@ extension IndexerLayer {
     ///   - queries: `[tokens, indexHeads, indexHeadDim]`, after RoPE.
     ///   - weights: `[tokens, indexHeads]`.
     ///   - keys: all index keys so far, the new tokens' included.
+    /// - Returns: the selection.
+    /// - Throws: `SparseAttentionError` for operands that do not fit the mistake.
     func select(
         with mistake: Mistake,
         queries: Tensor,

@@ -66,6 +66,7 @@ struct IndexerLayer: Sendable {
     ///   - hidden: `[tokens, hiddenDim]`, the attention's normalised input.
     ///   - rotation: cosine and sine of the tokens' positions.
     /// - Returns: `[tokens, indexHeadDim]`.
+    /// - Throws: `SparseAttentionError` for an input that cannot be quantized.
     func keys(_ hidden: Tensor, rotation: RotaryEmbedding.Rotation) throws -> Tensor {
         var keys = arithmetic.rounded(try keyNorm(keyProjection(hidden)))
         try rotate(&keys, by: rotation)
@@ -80,6 +81,8 @@ struct IndexerLayer: Sendable {
     ///   - keys: all index keys so far, the new tokens' included.
     ///   - rotation: cosine and sine of the tokens' positions.
     ///   - watch: called with each stage.
+    /// - Returns: the selection.
+    /// - Throws: `SparseAttentionError` for an input that cannot be quantized.
     func select(
         _ hidden: Tensor,
         queryLatent: Tensor,

@@ -72,7 +72,8 @@ public struct LanguageModel: Sendable {
             ? embedding : try loader.matrix("lm_head", outputs: vocabulary, inputs: hiddenDim)
         let tokenizerFile = folder.appendingPathComponent("tokenizer.json")
         tokenizer =
-            FileManager.default.fileExists(atPath: tokenizerFile.path) ? try Tokenizer(contentsOf: folder) : nil
+            FileManager.default.fileExists(atPath: tokenizerFile.path)
+            ? try Tokenizer(contentsOf: folder) : nil
         self.configuration = configuration
         self.checkpoint = checkpoint
         self.precision = precision
@@ -93,6 +94,7 @@ extension LanguageModel {
     ///   - caches: one a layer.
     ///   - options: how to compute.
     /// - Returns: the residual stream after the final normalisation, `[tokens, hiddenDim]`.
+    /// - Throws: `SparseAttentionError`, such as `cacheFull`.
     func forward(
         _ tokens: ArraySlice<Int>,
         at position: Int,

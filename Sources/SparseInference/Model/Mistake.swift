@@ -45,14 +45,17 @@ extension Mistake {
         switch self {
         case .indexerRopeInterleaved:
             "DeepSeek-V3.2-Exp inference/model.py at 3b99a53; sglang#13439, vllm#28968, mlx-lm#1431"
-        case .indexerRopeLast: "the order of attention heads, [nope, rope], is the reverse of the indexer's, [rope, nope]"
+        case .indexerRopeLast:
+            "the order of attention heads, [nope, rope], is the reverse of the indexer's, [rope, nope]"
         case .indexerWithoutRope: "d9d#38"
         case .hadamardQueriesOnly: "ROCm/ATOM#1507"
         case .headWeightsBFloat16: "sglang#13459, #17205; DeepSeek-V3.2-Exp commit 8631a813 corrects it"
-        case .layerNormWithoutBias: "DeepSeek-V3.2-Exp inference/model.py, Indexer.k_norm, is a LayerNorm with bias"
+        case .layerNormWithoutBias:
+            "DeepSeek-V3.2-Exp inference/model.py, Indexer.k_norm, is a LayerNorm with bias"
         case .scoresWithoutRelu: "sglang#33271 measures it; Megatron switches ReLU off for GLM-5"
         case .maskAfterSelection: "V3.2-Exp inference/model.py adds the mask before topk; report, equation 2"
-        case .selectionWithoutSelf: "vLLM's blog on DeepSeek-V3.2, range(n - q, n); DeepGEMM's exclusive key end"
+        case .selectionWithoutSelf:
+            "vLLM's blog on DeepSeek-V3.2, range(n - q, n); DeepGEMM's exclusive key end"
         case .denseAboveTopK: "sglang#29050, #30258"
         case .groupMaskZero: "sglang#3705, vllm#13474, transformers#45440"
         case .routerWeightsBiased: "DeepSeek-V3 report §2.1.2: the bias is used for routing only"
@@ -79,7 +82,8 @@ extension Mistake {
             .headWeightsBFloat16, .layerNormWithoutBias, .scoresWithoutRelu, .maskAfterSelection,
             .selectionWithoutSelf, .denseAboveTopK, .missingQueryScale:
             true
-        case .groupMaskZero, .routerWeightsBiased, .missingYarnFactor, .attentionRopeHalfSplit, .scaleRoundedLate,
+        case .groupMaskZero, .routerWeightsBiased, .missingYarnFactor, .attentionRopeHalfSplit,
+            .scaleRoundedLate,
             .latentNotQuantized:
             false
         }

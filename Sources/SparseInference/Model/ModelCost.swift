@@ -30,7 +30,8 @@ public struct ModelCost: Equatable, Sendable {
             sum + attentionParameters(layer: layer)
                 + (sizes.isDense(layer: layer)
                     ? 3 * sizes.hiddenDim * sizes.feedForwardDim
-                    : (sizes.expertsPerToken + sizes.sharedExperts) * perExpert + sizes.routedExperts * sizes.hiddenDim)
+                    : (sizes.expertsPerToken + sizes.sharedExperts) * perExpert + sizes.routedExperts
+                        * sizes.hiddenDim)
         }
         return layers + sizes.vocabularySize * sizes.hiddenDim
     }
@@ -38,6 +39,7 @@ public struct ModelCost: Equatable, Sendable {
     /// Bytes one token takes in the caches of all layers.
     ///
     /// - Parameter format: how caches store their numbers.
+    /// - Returns: bytes.
     public func cacheBytesPerToken(_ format: StorageFormat) -> Int {
         let latents = configuration.layers * (configuration.latentDim + configuration.ropeDim)
         return (latents + indexedLayers * (configuration.indexer?.headDim ?? 0)) * format.byteCount
@@ -62,9 +64,10 @@ public struct ModelCost: Equatable, Sendable {
         let indexer = mode == .sparse ? sizes.indexer : nil
         let isSelecting = indexer.map { visible > $0.topK } ?? false
         let slots = isSelecting ? indexer?.topK : nil
-        let attention = LatentAttention.Form.allCases.map { form in
-            dimensions.operations(form, queryTokens: 1, keyTokens: visible, slots: slots)
-        }.min() ?? 0
+        let attention =
+            LatentAttention.Form.allCases.map { form in
+                dimensions.operations(form, queryTokens: 1, keyTokens: visible, slots: slots)
+            }.min() ?? 0
         let projections = 2 * Double(dimensions.heads * dimensions.latentDim * dimensions.projectionRows)
         let scores = indexer.map { 2 * Double($0.heads * $0.headDim) * Double(visible) } ?? 0
         return Operations(
@@ -84,7 +87,8 @@ public struct ModelCost: Equatable, Sendable {
     private func attentionParameters(layer: Int) -> Int {
         let sizes = configuration
         let queryRows = sizes.heads * (sizes.nopeDim + sizes.ropeDim)
-        let query = sizes.queryLatentDim.map { $0 * (sizes.hiddenDim + queryRows) } ?? queryRows * sizes.hiddenDim
+        let query =
+            sizes.queryLatentDim.map { $0 * (sizes.hiddenDim + queryRows) } ?? queryRows * sizes.hiddenDim
         let latent = (sizes.latentDim + sizes.ropeDim) * sizes.hiddenDim
         let keyValue = sizes.heads * (sizes.nopeDim + sizes.valueDim) * sizes.latentDim
         let output = sizes.hiddenDim * sizes.heads * sizes.valueDim

@@ -69,6 +69,7 @@ package struct Router: Sendable {
     /// Chooses the experts of every row.
     ///
     /// - Parameter rows: `[tokens, hiddenDim]`.
+    /// - Returns: one choice a token.
     package func callAsFunction(_ rows: Tensor) -> [Choice] {
         let logits = weight.apply(to: rows, workers: workers)
         let experts = weight.rows
@@ -97,6 +98,7 @@ package struct Router: Sendable {
 
     /// The candidates of highest score, ascending; of equal scores the earlier wins.
     private func best(_ count: Int, of candidates: [Int], score: (Int) -> Float) -> [Int] {
-        candidates.sorted { score($0) > score($1) || (score($0) == score($1) && $0 < $1) }.prefix(count).sorted()
+        candidates.sorted { score($0) > score($1) || (score($0) == score($1) && $0 < $1) }.prefix(count)
+            .sorted()
     }
 }

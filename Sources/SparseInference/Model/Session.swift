@@ -100,6 +100,7 @@ extension Session {
     ///   - options: how to compute.
     ///   - chunk: how many tokens to run at a time.
     /// - Returns: `[tokens, vocabularySize]`.
+    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended.
     package func extendWithAllLogits(
         by tokens: [Int],
         options: ForwardOptions = ForwardOptions(),
@@ -124,7 +125,12 @@ extension Session {
         do {
             for start in stride(from: 0, to: tokens.count, by: chunk) {
                 let end = min(start + chunk, tokens.count)
-                let hidden = try model.forward(tokens[start..<end], at: count, caches: caches, options: options)
+                let hidden = try model.forward(
+                    tokens[start..<end],
+                    at: count,
+                    caches: caches,
+                    options: options
+                )
                 count += end - start
                 try body(hidden, end)
             }
@@ -140,7 +146,9 @@ extension Session {
     private func validate(_ tokens: [Int], chunk: Int) throws {
         guard !tokens.isEmpty else { throw SparseInferenceError.request(.emptyPrompt) }
         guard chunk >= 1 else {
-            throw SparseInferenceError.request(.invalidOption("chunk", found: "\(chunk)", expected: "at least 1"))
+            throw SparseInferenceError.request(
+                .invalidOption("chunk", found: "\(chunk)", expected: "at least 1")
+            )
         }
         let vocabulary = model.configuration.vocabularySize
         for token in tokens where !(0..<vocabulary).contains(token) {

@@ -22,7 +22,11 @@ struct TransformerLayer: Sendable {
         arithmetic = loader.arithmetic
         attentionNorm = try loader.norm(prefix + "input_layernorm", count: hiddenDim, epsilon: epsilon)
         attention = try AttentionLayer(configuration: configuration, layer: layer, loader: loader, rope: rope)
-        feedForwardNorm = try loader.norm(prefix + "post_attention_layernorm", count: hiddenDim, epsilon: epsilon)
+        feedForwardNorm = try loader.norm(
+            prefix + "post_attention_layernorm",
+            count: hiddenDim,
+            epsilon: epsilon
+        )
         feedForward =
             configuration.isDense(layer: layer)
             ? .dense(
@@ -44,6 +48,7 @@ struct TransformerLayer: Sendable {
     ///   - rotation: cosine and sine of the tokens' positions.
     ///   - options: how to compute.
     ///   - selection: the previous layer's selection on entry, this layer's on return.
+    /// - Throws: `SparseAttentionError`, such as `cacheFull`.
     func callAsFunction(
         _ hidden: inout Tensor,
         cache: LayerCache,

@@ -22,7 +22,11 @@ package struct WeightLoader {
     ///   - name: the tensor's name without `.weight`.
     ///   - outputs: its rows.
     ///   - inputs: its columns.
-    package func matrix(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> WeightMatrix {
+    /// - Returns: the weight, in place.
+    /// - Throws: `SparseInferenceError.checkpoint` when it is missing or is something else.
+    package func matrix(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError)
+        -> WeightMatrix
+    {
         let entry = try source.require(
             name + ".weight",
             shape: [outputs, inputs],
@@ -31,7 +35,13 @@ package struct WeightLoader {
         guard let base = source.mappedBytes(of: entry).baseAddress else {
             throw .checkpoint(file: entry.file, .tensor(entry.name, .missing))
         }
-        return WeightMatrix(rows: outputs, columns: inputs, format: try format(of: entry), base: base, owner: source)
+        return WeightMatrix(
+            rows: outputs,
+            columns: inputs,
+            format: try format(of: entry),
+            base: base,
+            owner: source
+        )
     }
 
     /// How a weight is stored; that of E4M3 codes includes the scales beside them.

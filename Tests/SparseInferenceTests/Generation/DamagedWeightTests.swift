@@ -31,7 +31,9 @@ final class DamagedWeightTests: XCTestCase {
         let checkpoint = try TinyCheckpoint(.deepseekV32, sizes.merging(["num_experts_per_tok": "2"]) { $1 })
         var refusals = 0
         for name in checkpoint.weights.map(\.name) {
-            for (damage, isEverywhere) in [(Float.nan, false), (.infinity, false), (.nan, true), (.infinity, true)] {
+            for (damage, isEverywhere) in [
+                (Float.nan, false), (.infinity, false), (.nan, true), (.infinity, true),
+            ] {
                 let damaged = checkpoint.changing(name) { weight in
                     weight.values = weight.values.enumerated().map { isEverywhere || $0 == 0 ? damage : $1 }
                 }

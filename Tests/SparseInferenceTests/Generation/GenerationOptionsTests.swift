@@ -67,12 +67,18 @@ final class GenerationOptionsTests: XCTestCase {
             (.emptyPrompt, ["prompt", "at least one"]), (.noTokenizer, ["tokenizer.json"]),
             (.unknownToken(70, vocabularySize: 64), ["70", "64"]),
             (.contextTooLong(tokens: 41, limit: 40), ["41", "40"]),
-            (.invalidOption("topP", found: "2.0", expected: "above 0, at most 1"), ["topP", "2.0", "above 0"]),
+            (
+                .invalidOption("topP", found: "2.0", expected: "above 0, at most 1"),
+                ["topP", "2.0", "above 0"]
+            ),
             (.nonFiniteLogits(position: 3), ["3", "NaN"]),
         ]
         for (fault, words) in cases {
             for word in words {
-                XCTAssertTrue(SparseInferenceError.request(fault).description.contains(word), "\(fault): \(word)")
+                XCTAssertTrue(
+                    SparseInferenceError.request(fault).description.contains(word),
+                    "\(fault): \(word)"
+                )
             }
         }
     }

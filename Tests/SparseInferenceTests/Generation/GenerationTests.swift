@@ -24,7 +24,9 @@ final class GenerationTests: XCTestCase {
             var expected: [Int] = []
             for step in 0..<12 {
                 expected.append(logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 })
-                if step < 11 { logits = try session.extend(by: [expected[step]], attention: attention).elements }
+                if step < 11 {
+                    logits = try session.extend(by: [expected[step]], attention: attention).elements
+                }
             }
             let generation = try model.generate(tokens: prompt, options: options(12, attention: attention))
             let tokens = try await generation.tokens()
@@ -135,7 +137,8 @@ final class GenerationTests: XCTestCase {
         let model = try TinyCheckpoint(.deepseekV32, ["max_position_embeddings": "24"]).model()
         let cases: [(tokens: [Int], maxTokens: Int, fault: RequestFault)] = [
             ([], 1, .emptyPrompt), ([1, 64], 1, .unknownToken(64, vocabularySize: 64)),
-            ([-1], 1, .unknownToken(-1, vocabularySize: 64)), (prompt, 5, .contextTooLong(tokens: 25, limit: 24)),
+            ([-1], 1, .unknownToken(-1, vocabularySize: 64)),
+            (prompt, 5, .contextTooLong(tokens: 25, limit: 24)),
             (TinyCheckpoint.tokens(25), 1, .contextTooLong(tokens: 26, limit: 24)),
             (prompt, .max, .contextTooLong(tokens: .max, limit: 24)),
         ]

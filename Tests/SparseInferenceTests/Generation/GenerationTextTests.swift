@@ -27,7 +27,8 @@ final class GenerationTextTests: XCTestCase {
         let (end, mark) = (TinyCheckpoint.endToken, "\u{FFFD}")
         let cases: [(tokens: [Int], texts: [String])] = [
             ([0xC3, 0x41], ["", mark + "A"]), ([0xF0, 0x9F, 0x98], ["", "", mark]),
-            ([0xC3, end], ["", mark]), ([0xC3, 0xC4, 0xA9], ["", mark, "\u{129}"]), ([0xFF, 0x42], [mark, "B"]),
+            ([0xC3, end], ["", mark]), ([0xC3, 0xC4, 0xA9], ["", mark, "\u{129}"]),
+            ([0xFF, 0x42], [mark, "B"]),
             ([0x41, 0xE2, 0x82], ["A", "", mark]),
         ]
         for (tokens, expected) in cases {

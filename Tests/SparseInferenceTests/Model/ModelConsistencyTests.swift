@@ -62,7 +62,12 @@ final class ModelConsistencyTests: XCTestCase {
         var changed = tokens
         for index in 24..<40 { changed[index] = (changed[index] + 31) % 64 }
         let (first, second) = (try model.allLogits(tokens), try model.allLogits(changed))
-        assertClose(try second.slice(0..<24), try first.slice(0..<24), within: Tolerances.sameModel, "one chunk")
+        assertClose(
+            try second.slice(0..<24),
+            try first.slice(0..<24),
+            within: Tolerances.sameModel,
+            "one chunk"
+        )
         let (left, right) = (try first.slice(24..<40), try second.slice(24..<40))
         XCTAssertGreaterThan(Comparison(left.elements, with: right.elements.map(Double.init)).relativeL2, 0.1)
     }
@@ -87,7 +92,10 @@ final class ModelConsistencyTests: XCTestCase {
         // Wide enough for several tiles in the output layer, and more heads than threads.
         let folder = try TinyCheckpoint(
             .deepseekV32,
-            ["vocab_size": "1100", "num_attention_heads": "5", "num_key_value_heads": "5", "index_n_heads": "5"]
+            [
+                "vocab_size": "1100", "num_attention_heads": "5", "num_key_value_heads": "5",
+                "index_n_heads": "5",
+            ]
         ).write()
         for chunk in [1, 40] {
             try assertSameForAnyWorkers("chunks of \(chunk)") { workers in

@@ -23,7 +23,10 @@ final class ModelCostTests: XCTestCase {
     func testActiveParametersOfDeepSeek() throws {
         let cost = ModelCost(try deepSeekV32())
         // The report says 37 billion, without the indexer's 0.85.
-        XCTAssertTrue((37_000_000_000...38_000_000_000).contains(cost.activeParameters), "\(cost.activeParameters)")
+        XCTAssertTrue(
+            (37_000_000_000...38_000_000_000).contains(cost.activeParameters),
+            "\(cost.activeParameters)"
+        )
         let attention = 1536 * (7168 + 128 * 192) + 576 * 7168 + 128 * 256 * 512 + 7168 * 128 * 128
         let indexer = 64 * 128 * 1536 + (128 + 64) * 7168
         let dense = 3 * 3 * 7168 * 18432
@@ -103,7 +106,8 @@ final class ModelCostTests: XCTestCase {
     func testDenseModelsHaveNoIndexer() throws {
         let cost = ModelCost(try TinyCheckpoint(.deepseekV3).text.configuration())
         let (sparse, dense) = (
-            try cost.operations(visible: 1000, mode: .sparse), try cost.operations(visible: 1000, mode: .dense)
+            try cost.operations(visible: 1000, mode: .sparse),
+            try cost.operations(visible: 1000, mode: .dense)
         )
         XCTAssertEqual(sparse, dense)
         XCTAssertEqual(sparse.indexer, 0)
@@ -112,7 +116,8 @@ final class ModelCostTests: XCTestCase {
     func testOnlyFullLayersScore() throws {
         func indexer(_ pattern: String) throws -> Double {
             let checkpoint = try TinyCheckpoint(.glmMoeDSA, ["index_topk_pattern": "\"\(pattern)\""])
-            return try ModelCost(checkpoint.text.configuration()).operations(visible: 50, mode: .sparse).indexer
+            return try ModelCost(checkpoint.text.configuration()).operations(visible: 50, mode: .sparse)
+                .indexer
         }
         XCTAssertEqual(try indexer("FFFF"), 4 * 2 * 3 * 8 * 50)
         XCTAssertEqual(try indexer("FSSF"), 2 * 2 * 3 * 8 * 50)

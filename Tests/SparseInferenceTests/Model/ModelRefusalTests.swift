@@ -113,7 +113,9 @@ final class ModelRefusalTests: XCTestCase {
             try LanguageModel(contentsOf: folder.url)
         }
         try files.removeItem(at: folder.url.appendingPathComponent("config.json"))
-        assertError(.checkpoint(file: "config.json", .missingFile)) { try LanguageModel(contentsOf: folder.url) }
+        assertError(.checkpoint(file: "config.json", .missingFile)) {
+            try LanguageModel(contentsOf: folder.url)
+        }
     }
 
     func testABrokenTokenizerIsNotPassedOver() throws {

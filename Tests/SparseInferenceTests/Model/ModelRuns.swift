@@ -44,7 +44,9 @@ final class StageLog {
 
     /// The tokens each query token may use.
     func selection(layer: Int) -> [[Int32]]? {
-        guard case .selection(let selection) = values[Key(stage: .selection, layer: layer)] else { return nil }
+        guard case .selection(let selection) = values[Key(stage: .selection, layer: layer)] else {
+            return nil
+        }
         return selection.sets
     }
 

@@ -18,10 +18,12 @@ final class RouterTests: XCTestCase {
         var offset: Float = 0
 
         static let all = [
-            Case(), Case(kept: 4), Case(kept: 1), Case(groups: 1, kept: 1), Case(groups: 8, kept: 3, perToken: 6),
+            Case(), Case(kept: 4), Case(kept: 1), Case(groups: 1, kept: 1),
+            Case(groups: 8, kept: 3, perToken: 6),
             Case(perToken: 1), Case(perToken: 8), Case(normalizes: false), Case(scale: 1), Case(offset: -2),
             Case(kept: 1, offset: -2), Case(normalizes: false, offset: -2), Case(offset: 3),
-            Case(experts: 256, groups: 8, kept: 4, perToken: 8), Case(experts: 7, groups: 7, kept: 7, perToken: 7),
+            Case(experts: 256, groups: 8, kept: 4, perToken: 8),
+            Case(experts: 7, groups: 7, kept: 7, perToken: 7),
             Case(experts: 1, groups: 1, kept: 1, perToken: 1),
         ]
 
@@ -87,7 +89,9 @@ final class RouterTests: XCTestCase {
             let each = Case(scale: scale)
             let weight = generator.tensor([each.experts, Self.hiddenDim])
             let bias = [Float](repeating: 0, count: each.experts)
-            for choice in router(each.rule, weight: weight, bias: bias)(generator.tensor([9, Self.hiddenDim])) {
+            for choice in router(each.rule, weight: weight, bias: bias)(
+                generator.tensor([9, Self.hiddenDim])
+            ) {
                 XCTAssertEqual(choice.reduce(0) { $0 + $1.weight }, scale, accuracy: 1e-5)
                 XCTAssertTrue(choice.allSatisfy { $0.weight > 0 })
             }

@@ -28,7 +28,9 @@ final class SelectionTests: XCTestCase {
     func testSelectionActsOnceTheSequenceIsLonger() throws {
         let model = try TinyCheckpoint().model()
         // Chunks end where the selection begins to leave tokens out: the first is the same work.
-        let (sparse, all) = (try model.allLogits(tokens, chunk: 7), try model.allLogits(tokens, dense, chunk: 7))
+        let (sparse, all) = (
+            try model.allLogits(tokens, chunk: 7), try model.allLogits(tokens, dense, chunk: 7)
+        )
         assertSameBits(try sparse.slice(0..<7), try all.slice(0..<7))
         XCTAssertGreaterThan(distance(try sparse.slice(7..<40), try all.slice(7..<40)), 0.01)
         // In one chunk the first rows select all they see.

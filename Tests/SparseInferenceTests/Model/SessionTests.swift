@@ -55,7 +55,8 @@ final class SessionTests: XCTestCase {
             (.unknownToken(-1, vocabularySize: 64), [-1], 8),
             (.unknownToken(.max, vocabularySize: 64), [.max], 8),
             (.contextTooLong(tokens: 31, limit: 30), Array(repeating: 1, count: 21), 4),
-            (invalidChunk("0"), [1], 0), (invalidChunk("-3"), [1], -3), (invalidChunk("\(Int.min)"), [1], .min),
+            (invalidChunk("0"), [1], 0), (invalidChunk("-3"), [1], -3),
+            (invalidChunk("\(Int.min)"), [1], .min),
         ]
         for (fault, refused, chunk) in cases {
             let session = try Session(model, capacity: 30)

@@ -39,7 +39,8 @@ final class SharedSelectionTests: XCTestCase {
         }
         let copied = ["input_layernorm", "self_attn.q_a_", "self_attn.indexer."]
         let names = full.weights.map(\.name)
-        for (index, name) in names.enumerated() where copied.contains(where: { name.contains("layers.1." + $0) }) {
+        for (index, name) in names.enumerated()
+        where copied.contains(where: { name.contains("layers.1." + $0) }) {
             let original = name.replacing("layers.1.", with: "layers.0.")
             let source = try XCTUnwrap(names.firstIndex(of: original))
             full.weights[index].values = full.weights[source].values

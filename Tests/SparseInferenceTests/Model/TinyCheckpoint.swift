@@ -24,6 +24,7 @@ struct TinyCheckpoint {
     ///   - family: its line of models.
     ///   - changes: fields of the configuration to replace or add, as JSON.
     ///   - seed: what the weights depend on, beside their order and their shapes.
+    /// - Throws: when a file cannot be written.
     init(
         _ family: ModelConfiguration.Family = .deepseekV32,
         _ changes: [String: String] = [:],
@@ -67,9 +68,18 @@ extension TinyCheckpoint {
     }
 
     /// Opens the model; mapped files outlive their folder.
-    func model(workers: Workers = .one) throws -> LanguageModel {
+    func model(
+        _ precision: LanguageModel.Precision = .float32,
+        mistake: Mistake? = nil,
+        workers: Workers = .one
+    ) throws -> LanguageModel {
         let folder = try write()
-        return try LanguageModel(contentsOf: folder.url, workers: workers)
+        return try LanguageModel(
+            contentsOf: folder.url,
+            precision: precision,
+            mistake: mistake,
+            workers: workers
+        )
     }
 
     private var fileNames: [String] {
@@ -116,6 +126,46 @@ extension TinyCheckpoint {
     }
 }
 
+// MARK: - Eight bits
+
+extension TinyCheckpoint {
+    /// The matrices that released checkpoints store as FP8: all but embedding, head, router and head weights.
+    private static let float8Endings = [
+        "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj", "indexer.wq_b", "indexer.wk",
+        "gate_proj", "up_proj", "down_proj",
+    ]
+
+    /// A random model whose `config.json` speaks of FP8, with two blocks in the matrices of the dense layer.
+    static func quantizable(_ changes: [String: String] = [:]) throws -> TinyCheckpoint {
+        let quantization = """
+            {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", \
+            "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}
+            """
+        let fields = ["quantization_config": quantization, "intermediate_size": "150"]
+        return try TinyCheckpoint(.deepseekV32, fields.merging(changes) { $1 })
+    }
+
+    /// The same model with those matrices rounded to what E4M3 codes and block scales can hold.
+    ///
+    /// - Returns: one checkpoint that stores codes and scales, and one that stores the numbers they stand for.
+    func throughFloat8() -> (codes: TinyCheckpoint, numbers: TinyCheckpoint) {
+        var (codes, numbers) = (self, self)
+        for (index, weight) in weights.enumerated() {
+            guard Self.float8Endings.contains(where: { weight.name.hasSuffix($0 + ".weight") }) else {
+                continue
+            }
+            let (coded, scales) = weight.throughFloat8()
+            codes.weights[index] = coded
+            codes.weights.append(scales)
+            numbers.weights[index].values = coded.values.indices.map { element in
+                let (row, column) = element.quotientAndRemainder(dividingBy: weight.shape[1])
+                return coded.values[element] * scales.values[row / 128 * scales.shape[1] + column / 128]
+            }
+        }
+        return (codes, numbers)
+    }
+}
+
 // MARK: - Tokenizer
 
 extension TinyCheckpoint {
@@ -138,8 +188,13 @@ extension TinyCheckpoint {
         "{\"bos_token\":\"<begin>\",\"eos_token\":\"<end>\",\"add_bos_token\":true}"
 
     /// A random model with a tokenizer, whose vocabulary has two tokens that the tokenizer does not know.
+    ///
+    /// - Returns: the checkpoint.
+    /// - Throws: when a file cannot be written.
     static func speaking(_ changes: [String: String] = [:], seed: UInt64 = 1) throws -> TinyCheckpoint {
-        let vocabulary = ["vocab_size": "260", "bos_token_id": "\(beginToken)", "eos_token_id": "\(endToken)"]
+        let vocabulary = [
+            "vocab_size": "260", "bos_token_id": "\(beginToken)", "eos_token_id": "\(endToken)",
+        ]
         var checkpoint = try TinyCheckpoint(.deepseekV32, vocabulary.merging(changes) { $1 }, seed: seed)
         checkpoint.hasTokenizer = true
         return checkpoint
@@ -153,6 +208,8 @@ extension TinyCheckpoint {
     /// - Parameters:
     ///   - tokens: at most 32.
     ///   - changes: fields of the configuration to replace or add, as JSON.
+    /// - Returns: the checkpoint, with a tokenizer.
+    /// - Throws: what a configuration with these changes is refused for.
     static func reciting(_ tokens: [Int], _ changes: [String: String] = [:]) throws -> TinyCheckpoint {
         precondition(Set(tokens).count == tokens.count && tokens.count <= 32)
         var checkpoint = try speaking(changes.merging(["hidden_size": "32"]) { $1 })

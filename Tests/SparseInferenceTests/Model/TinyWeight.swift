@@ -60,6 +60,25 @@ extension TinyWeight {
     }
 }
 
+// MARK: - Eight bits
+
+extension TinyWeight {
+    /// The matrix as codes, and its scales: powers of two, another one in each block.
+    func throughFloat8() -> (codes: TinyWeight, scales: TinyWeight) {
+        var (codes, scales) = (self, self)
+        let blocks = shape.map { ($0 + 127) / 128 }
+        scales.name += "_scale_inv"
+        scales.shape = blocks
+        scales.values = (0..<blocks[0] * blocks[1]).map { 0x1p-7 * Float(1 << ($0 % 3)) }
+        codes.dataType = .float8E4M3
+        codes.values = values.enumerated().map { index, value in
+            let (row, column) = index.quotientAndRemainder(dividingBy: shape[1])
+            return Float8E4M3(value / scales.values[row / 128 * blocks[1] + column / 128]).float
+        }
+        return (codes, scales)
+    }
+}
+
 // MARK: - Names and shapes
 
 extension ModelConfiguration {
@@ -91,7 +110,8 @@ extension ModelConfiguration {
         let query: NamedShapes =
             if let queryLatentDim {
                 [
-                    ("q_a_proj.weight", [queryLatentDim, hiddenDim]), ("q_a_layernorm.weight", [queryLatentDim]),
+                    ("q_a_proj.weight", [queryLatentDim, hiddenDim]),
+                    ("q_a_layernorm.weight", [queryLatentDim]),
                     ("q_b_proj.weight", [queryRows, queryLatentDim]),
                 ]
             } else {

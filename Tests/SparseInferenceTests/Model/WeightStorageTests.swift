@@ -116,7 +116,10 @@ final class WeightStorageTests: XCTestCase {
     }
 
     func testEveryOtherLayerMayBeDense() throws {
-        let checkpoint = try TinyCheckpoint(.deepseekV32, ["moe_layer_freq": "2", "first_k_dense_replace": "0"])
+        let checkpoint = try TinyCheckpoint(
+            .deepseekV32,
+            ["moe_layer_freq": "2", "first_k_dense_replace": "0"]
+        )
         let log = StageLog()
         assertFinite(try checkpoint.model().allLogits(tokens, ForwardOptions(probe: log.probe)))
         XCTAssertEqual(log.layers(.experts), [0, 2])
