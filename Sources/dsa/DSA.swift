@@ -13,7 +13,9 @@ struct DSA: AsyncParsableCommand {
 
             DSA_KERNELS in the environment forces a kernel path: \(Kernels.supported.joined(separator: ", ")).
             """,
-        subcommands: [GenerateCommand.self, InspectCommand.self, ConformanceCommand.self]
+        subcommands: [
+            GenerateCommand.self, InspectCommand.self, ConformanceCommand.self, DumpCommand.self, DiffCommand.self,
+        ]
     )
 
     /// Runs the command the arguments name; an error becomes one line and exit status 1.

@@ -52,8 +52,8 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: "Tokens of the prompt run at a time.")
     var chunk = Session.defaultChunk
 
-    @Option(help: "How caches store numbers: float32 or bfloat16.")
-    var cache = StorageFormat.float32
+    @Option(help: "How caches store numbers: float32, bfloat16 or float8.")
+    var cache = CacheFormat.float32
 
     @Flag(help: "Go on after an end-of-sequence token.")
     var ignoreEnd = false

@@ -82,7 +82,7 @@ struct InspectReport: Encodable {
             ?? "none: dense attention"
         activeParameters = cost.activeParameters
         cacheBytesPerToken = Dictionary(
-            uniqueKeysWithValues: StorageFormat.allCases.map { ($0.rawValue, cost.cacheBytesPerToken($0)) }
+            uniqueKeysWithValues: CacheFormat.allCases.map { ($0.rawValue, cost.cacheBytesPerToken($0)) }
         )
         operations = try Self.rows(cost, maxPositions: configuration.maxPositions)
         let entries = try Self.entries(folder)

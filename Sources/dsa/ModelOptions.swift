@@ -49,3 +49,4 @@ enum PrecisionName: String, ExpressibleByArgument, CaseIterable {
 
 extension AttentionMode: ExpressibleByArgument {}
 extension StorageFormat: ExpressibleByArgument {}
+extension CacheFormat: ExpressibleByArgument {}

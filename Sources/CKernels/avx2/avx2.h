@@ -3,12 +3,15 @@
 #ifndef DSA_AVX2_H
 #define DSA_AVX2_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "../exponential.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
 
 #define DSA_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define DSA_AVX2_INLINE static inline __attribute__((always_inline)) DSA_AVX2
@@ -29,13 +32,13 @@ typedef struct {
 
 // The binary16 numbers 2^-8 times the 16 E4M3 codes. Shifting the seven low bits of a code under the sign
 // reads its exponent, of bias 7, with bias 15, and turns subnormals into subnormals. NaN has no
-// counterpart (0x7F would be 1.875) and is set by hand.
+// counterpart: 0x7F is read as 1.875, the one magnitude from which the next step carries into bit 14;
+// setting that bit makes the exponent all ones.
 DSA_AVX2_INLINE __m256i e4m3_as_f16(__m128i codes) {
     __m256i shifted = _mm256_slli_epi16(_mm256_cvtepi8_epi16(codes), 7);
     __m256i scaled = _mm256_and_si256(shifted, _mm256_set1_epi16((short)0xBFFF)); // bit 14: the copied sign
-    __m256i magnitude = _mm256_and_si256(scaled, _mm256_set1_epi16(0x7FFF));
-    __m256i nan = _mm256_cmpeq_epi16(magnitude, _mm256_set1_epi16(0x3F80));
-    return _mm256_or_si256(scaled, _mm256_and_si256(nan, _mm256_set1_epi16(0x7F80)));
+    __m256i next = _mm256_add_epi16(scaled, _mm256_set1_epi16(0x80));
+    return _mm256_or_si256(scaled, _mm256_and_si256(next, _mm256_set1_epi16(0x4000)));
 }
 
 DSA_AVX2_INLINE float_pair widen_f16_pair(__m256i codes) {
@@ -141,5 +144,7 @@ float dsa_avx2_max_f32(size_t count, const float *x);
 float dsa_avx2_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
 void dsa_avx2_relu_weighted_sum(
     size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
+
+#endif
 
 #endif

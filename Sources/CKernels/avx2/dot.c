@@ -1,8 +1,8 @@
 // Dot products: fused multiply-adds into float32 accumulators, 8 sums each.
 
-#if defined(__x86_64__)
-
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 // The sum of the 8 lanes of four vectors. A vector's sum is taken in the same order in any place.
 DSA_AVX2_INLINE __m128 sum_lanes(const __m256 vectors[4]) {
@@ -102,7 +102,8 @@ DSA_AVX2_INLINE __m128 dot_rows(
 
 // w: [rows, stride], x: [columns], y: [rows].
 DSA_AVX2_INLINE void gemv(
-    stored_format format, size_t rows, size_t columns, size_t stride, const void *w, const float *x, float *y) {
+    stored_format format, size_t rows, size_t columns, size_t stride, const void *w, const float *x,
+    float *y) {
     size_t r = 0;
     for (; r + row_block <= rows; r += row_block) {
         _mm_storeu_ps(y + r, dot_rows(format, row_block, columns, stride, w, r * stride, x));

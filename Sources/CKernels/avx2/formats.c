@@ -1,8 +1,8 @@
 // Number formats, 16 elements at a time; a tail is copied to a whole block and takes the same path.
 
-#if defined(__x86_64__)
-
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 // x, y: [count] in all of these; exact, or rounded once.
 

@@ -1,8 +1,8 @@
 // The weighted sum over heads of the lightning indexer: keys in registers, heads in the loop.
 
-#if defined(__x86_64__)
-
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 enum { widest = 8 };
 

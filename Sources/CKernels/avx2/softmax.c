@@ -1,10 +1,10 @@
 // Maximum, exponential and sum, 32 elements at a time in four independent chains.
 
-#if defined(__x86_64__)
-
 #include <math.h>
 
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 enum { chains = 4 };
 

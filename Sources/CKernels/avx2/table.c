@@ -1,9 +1,9 @@
 // The table for AVX2 with FMA and F16C.
 
-#if defined(__x86_64__)
-
 #include "../tables.h"
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 // The builtin also asks whether the operating system saves the wide registers.
 static bool is_supported(void) {

@@ -1,8 +1,8 @@
 // Elementwise vector kernels; tails are masked, so every element takes the same path.
 
-#if defined(__x86_64__)
-
 #include "avx2.h"
+
+#if defined(__x86_64__)
 
 // x, y: [count]; one rounding for each element (fused).
 DSA_AVX2 void dsa_avx2_axpy_f32(size_t count, float a, const float *x, float *y) {

@@ -3,11 +3,14 @@
 #ifndef DSA_AVX512_H
 #define DSA_AVX512_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "../exponential.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
 
 #define DSA_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define DSA_AVX512_INLINE static inline __attribute__((always_inline)) DSA_AVX512
@@ -31,13 +34,13 @@ typedef struct {
 
 // The binary16 numbers 2^-8 times the 32 E4M3 codes. Shifting the seven low bits of a code under the sign
 // reads its exponent, of bias 7, with bias 15, and turns subnormals into subnormals. NaN has no
-// counterpart (0x7F would be 1.875) and is set by hand.
+// counterpart: 0x7F is read as 1.875, the one magnitude from which the next step carries into bit 14;
+// setting that bit makes the exponent all ones.
 DSA_AVX512_INLINE __m512i e4m3_as_f16(__m256i codes) {
     __m512i shifted = _mm512_slli_epi16(_mm512_cvtepi8_epi16(codes), 7);
     __m512i scaled = _mm512_and_si512(shifted, _mm512_set1_epi16((short)0xBFFF)); // bit 14: the copied sign
-    __m512i magnitude = _mm512_and_si512(scaled, _mm512_set1_epi16(0x7FFF));
-    __mmask32 nan = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x3F80));
-    return _mm512_mask_blend_epi16(nan, scaled, _mm512_or_si512(scaled, _mm512_set1_epi16(0x7F80)));
+    __m512i next = _mm512_add_epi16(scaled, _mm512_set1_epi16(0x80));
+    return _mm512_or_si512(scaled, _mm512_and_si512(next, _mm512_set1_epi16(0x4000)));
 }
 
 // The 32 stored numbers at w whose bit in `lanes` is set, exactly, and zeros for the others; nothing is
@@ -134,5 +137,7 @@ float dsa_avx512_max_f32(size_t count, const float *x);
 float dsa_avx512_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
 void dsa_avx512_relu_weighted_sum(
     size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
+
+#endif
 
 #endif

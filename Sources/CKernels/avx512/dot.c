@@ -1,8 +1,8 @@
 // Dot products: fused multiply-adds into float32 accumulators, 16 sums each.
 
-#if defined(__x86_64__)
-
 #include "avx512.h"
+
+#if defined(__x86_64__)
 
 // x, y: [count]. Eight accumulators hide the latency of the fused multiply-add at two loads for each.
 DSA_AVX512 float dsa_avx512_dot_f32(size_t count, const float *x, const float *y) {
@@ -15,7 +15,8 @@ DSA_AVX512 float dsa_avx512_dot_f32(size_t count, const float *x, const float *y
     for (; i + 16 * width <= count; i += 16 * width) {
 #pragma clang loop unroll(full)
         for (int k = 0; k < width; k++) {
-            sums[k] = _mm512_fmadd_ps(_mm512_loadu_ps(x + i + 16 * k), _mm512_loadu_ps(y + i + 16 * k), sums[k]);
+            __m512 from_x = _mm512_loadu_ps(x + i + 16 * k);
+            sums[k] = _mm512_fmadd_ps(from_x, _mm512_loadu_ps(y + i + 16 * k), sums[k]);
         }
     }
     for (; i < count; i += 16) {
@@ -34,7 +35,7 @@ DSA_AVX512 float dsa_avx512_dot_f32(size_t count, const float *x, const float *y
 // MARK: Matrix times vector
 
 enum {
-    row_block = 4,  // rows that share each load of x
+    row_block = 4,    // rows that share each load of x
     accumulators = 4, // for each row: 16 chains in a block, and 4 when one row is left
 };
 
@@ -88,7 +89,8 @@ DSA_AVX512_INLINE __m128 dot_rows(
     __m512 totals[row_block];
 #pragma clang loop unroll(full)
     for (int r = 0; r < row_block; r++) {
-        totals[r] = _mm512_add_ps(_mm512_add_ps(sums[r][0], sums[r][1]), _mm512_add_ps(sums[r][2], sums[r][3]));
+        __m512 low = _mm512_add_ps(sums[r][0], sums[r][1]);
+        totals[r] = _mm512_add_ps(low, _mm512_add_ps(sums[r][2], sums[r][3]));
     }
     __m128 result = sum_lanes(totals);
     return format == format_e4m3 ? _mm_mul_ps(result, _mm_set1_ps(256)) : result; // load_stored's 2^-8
@@ -96,7 +98,8 @@ DSA_AVX512_INLINE __m128 dot_rows(
 
 // w: [rows, stride], x: [columns], y: [rows].
 DSA_AVX512_INLINE void gemv(
-    stored_format format, size_t rows, size_t columns, size_t stride, const void *w, const float *x, float *y) {
+    stored_format format, size_t rows, size_t columns, size_t stride, const void *w, const float *x,
+    float *y) {
     size_t r = 0;
     for (; r + row_block <= rows; r += row_block) {
         _mm_storeu_ps(y + r, dot_rows(format, row_block, columns, stride, w, r * stride, x));

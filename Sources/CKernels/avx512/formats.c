@@ -1,8 +1,8 @@
 // Number formats, 32 elements at a time; tails are masked, so every element takes the same path.
 
-#if defined(__x86_64__)
-
 #include "avx512.h"
+
+#if defined(__x86_64__)
 
 DSA_AVX512_INLINE void store_pair(float *y, __mmask32 lanes, __m512 low, __m512 high) {
     _mm512_mask_storeu_ps(y, (__mmask16)lanes, low);

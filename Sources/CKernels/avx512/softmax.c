@@ -1,10 +1,10 @@
 // Maximum, exponential and sum, 64 elements at a time in four independent chains.
 
-#if defined(__x86_64__)
-
 #include <math.h>
 
 #include "avx512.h"
+
+#if defined(__x86_64__)
 
 enum { chains = 4 };
 
@@ -73,7 +73,8 @@ DSA_AVX512 float dsa_avx512_exp_sum(size_t count, float scale, float shift, cons
         _mm512_mask_storeu_ps(y + i, lanes, value);
         sums[0] = _mm512_add_ps(sums[0], value);
     }
-    return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+    __m512 low = _mm512_add_ps(sums[0], sums[1]);
+    return _mm512_reduce_add_ps(_mm512_add_ps(low, _mm512_add_ps(sums[2], sums[3])));
 }
 
 #endif

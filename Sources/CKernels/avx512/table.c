@@ -1,9 +1,9 @@
 // The table for AVX-512 F, BW, DQ and VL.
 
-#if defined(__x86_64__)
-
 #include "../tables.h"
 #include "avx512.h"
+
+#if defined(__x86_64__)
 
 // The builtin also asks whether the operating system saves the wide registers.
 static bool is_supported(void) {

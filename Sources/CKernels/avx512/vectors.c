@@ -1,8 +1,8 @@
 // Elementwise vector kernels; tails are masked, so every element takes the same path.
 
-#if defined(__x86_64__)
-
 #include "avx512.h"
+
+#if defined(__x86_64__)
 
 // x, y: [count]; one rounding for each element (fused).
 DSA_AVX512 void dsa_avx512_axpy_f32(size_t count, float a, const float *x, float *y) {
@@ -32,9 +32,9 @@ DSA_AVX512 void dsa_avx512_scale_f32(size_t count, float a, float *x) {
     }
 }
 
-// silu(gate) * up: gate / (1 + e) * up with e = exp(-|gate|), and for a negative gate e = f * 2^n once more as
-// a factor: f before the division, 2^n in two parts around `up`, so that no factor underflows before
-// the product does.
+// silu(gate) * up: gate / (1 + e) * up with e = exp(-|gate|), and for a negative gate e = f * 2^n once more
+// as a factor: f before the division, 2^n in two parts around `up`, so that no factor underflows
+// before the product does.
 // max_ps returns its second operand when either is NaN: t keeps a NaN gate.
 DSA_AVX512_INLINE __m512 silu_times(__m512 gate, __m512 up) {
     __m512 one = _mm512_set1_ps(1);
@@ -54,7 +54,8 @@ DSA_AVX512_INLINE __m512 silu_times(__m512 gate, __m512 up) {
 DSA_AVX512 void dsa_avx512_silu_multiply(size_t count, const float *gate, const float *up, float *y) {
     for (size_t i = 0; i < count; i += 16) {
         __mmask16 lanes = lanes16(count - i);
-        __m512 product = silu_times(_mm512_maskz_loadu_ps(lanes, gate + i), _mm512_maskz_loadu_ps(lanes, up + i));
+        __m512 product = silu_times(
+            _mm512_maskz_loadu_ps(lanes, gate + i), _mm512_maskz_loadu_ps(lanes, up + i));
         _mm512_mask_storeu_ps(y + i, lanes, product);
     }
 }

@@ -26,12 +26,13 @@ typedef struct {
 
 // The binary16 numbers 2^-8 times the 8 E4M3 codes. Shifting the seven low bits of a code under the sign
 // reads its exponent, of bias 7, with bias 15, and turns subnormals into subnormals. NaN has no
-// counterpart (0x7F would be 1.875) and is set by hand.
+// counterpart: 0x7F is read as 1.875, the one magnitude from which the next step carries into bit 14;
+// setting that bit makes the exponent all ones.
 DSA_NEON_INLINE float16x8_t e4m3_as_f16(int8x8_t codes) {
     uint16x8_t shifted = vreinterpretq_u16_s16(vshlq_n_s16(vmovl_s8(codes), 7));
     uint16x8_t scaled = vandq_u16(shifted, vdupq_n_u16(0xBFFF)); // bit 14: the copied sign
-    uint16x8_t nan = vceqq_u16(vandq_u16(scaled, vdupq_n_u16(0x7FFF)), vdupq_n_u16(0x3F80));
-    return vreinterpretq_f16_u16(vorrq_u16(scaled, vandq_u16(nan, vdupq_n_u16(0x7F80))));
+    uint16x8_t next = vaddq_u16(scaled, vdupq_n_u16(0x80));
+    return vreinterpretq_f16_u16(vorrq_u16(scaled, vandq_u16(next, vdupq_n_u16(0x4000))));
 }
 
 DSA_NEON_INLINE float_block widen_f16_block(float16x8_t low, float16x8_t high) {

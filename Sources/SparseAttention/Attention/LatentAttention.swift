@@ -142,43 +142,48 @@ extension LatentAttention {
         at selection: TokenSelection? = nil,
         form: Form? = nil
     ) throws(SparseAttentionError) -> AttentionResult {
-        try validate(queries, latents: latents, projection: projection, selection: selection)
-        let position = latents.count - queries.shape[0]
+        try validate(latentDim: latents.latentDim, ropeDim: latents.ropeDim)
+        return try latents.withRows { rows throws(SparseAttentionError) in
+            try attend(queries, to: rows, through: projection, at: selection, form: form)
+        }
+    }
+
+    /// Attends to rows whose parts have the widths of this layer.
+    func attend(
+        _ queries: Tensor,
+        to rows: RowsView,
+        through projection: KeyValueProjection,
+        at selection: TokenSelection?,
+        form: Form?
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try validate(queries, keyTokens: rows.rows, projection: projection, selection: selection)
+        let position = rows.rows - queries.shape[0]
         let selection = selection?.causal(from: position)
         let form =
-            form
-            ?? cheapestForm(queryTokens: queries.shape[0], keyTokens: latents.count, slots: selection?.slots)
-        return try latents.withRows { rows throws(SparseAttentionError) in
-            switch form {
-            case .absorbed:
-                let absorbed = absorb(queries, through: projection)
-                var result =
-                    if let selection {
-                        try TopKAttention(
-                            valueDim: dimensions.latentDim,
-                            activations: rounding.activations,
-                            workers: workers
-                        ).attend(absorbed, to: rows, at: selection, scale: scale)
-                    } else {
-                        DenseAttention(activations: rounding.activations, workers: workers).attend(
-                            absorbed,
-                            to: rows,
-                            valueDim: dimensions.latentDim,
-                            position: position,
-                            scale: scale
-                        )
-                    }
-                result.output = expandValues(result.output, through: projection)
-                return result
-            case .expanded:
-                return attendExpanded(
-                    queries,
-                    to: rows,
-                    through: projection,
-                    at: selection,
-                    position: position
-                )
-            }
+            form ?? cheapestForm(queryTokens: queries.shape[0], keyTokens: rows.rows, slots: selection?.slots)
+        switch form {
+        case .absorbed:
+            let absorbed = absorb(queries, through: projection)
+            var result =
+                if let selection {
+                    try TopKAttention(
+                        valueDim: dimensions.latentDim,
+                        activations: rounding.activations,
+                        workers: workers
+                    ).attend(absorbed, to: rows, at: selection, scale: scale)
+                } else {
+                    DenseAttention(activations: rounding.activations, workers: workers).attend(
+                        absorbed,
+                        to: rows,
+                        valueDim: dimensions.latentDim,
+                        position: position,
+                        scale: scale
+                    )
+                }
+            result.output = expandValues(result.output, through: projection)
+            return result
+        case .expanded:
+            return attendExpanded(queries, to: rows, through: projection, at: selection, position: position)
         }
     }
 
@@ -264,9 +269,29 @@ extension LatentAttention {
         }
     }
 
+    /// Checks the widths of cached rows.
+    func validate(latentDim: Int, ropeDim: Int) throws(SparseAttentionError) {
+        guard latentDim == dimensions.latentDim else {
+            throw .dimensionMismatch(
+                .latentDim,
+                argument: "latents",
+                expected: dimensions.latentDim,
+                found: latentDim
+            )
+        }
+        guard ropeDim == dimensions.ropeDim else {
+            throw .dimensionMismatch(
+                .ropeDim,
+                argument: "latents",
+                expected: dimensions.ropeDim,
+                found: ropeDim
+            )
+        }
+    }
+
     private func validate(
         _ queries: Tensor,
-        latents: borrowing LatentCache,
+        keyTokens: Int,
         projection: KeyValueProjection,
         selection: TokenSelection?
     ) throws(SparseAttentionError) {
@@ -278,22 +303,6 @@ extension LatentAttention {
                 found: queries.shape
             )
         }
-        guard latents.latentDim == dimensions.latentDim else {
-            throw .dimensionMismatch(
-                .latentDim,
-                argument: "latents",
-                expected: dimensions.latentDim,
-                found: latents.latentDim
-            )
-        }
-        guard latents.ropeDim == dimensions.ropeDim else {
-            throw .dimensionMismatch(
-                .ropeDim,
-                argument: "latents",
-                expected: dimensions.ropeDim,
-                found: latents.ropeDim
-            )
-        }
         let rows = dimensions.heads * dimensions.projectionRows
         guard projection.weight.rows == rows, projection.weight.columns == dimensions.latentDim else {
             throw .shapeMismatch(
@@ -302,8 +311,8 @@ extension LatentAttention {
                 found: [projection.weight.rows, projection.weight.columns]
             )
         }
-        guard tokens <= latents.count else {
-            throw .positionOutOfRange(position: tokens, allowed: 0..<latents.count + 1)
+        guard tokens <= keyTokens else {
+            throw .positionOutOfRange(position: tokens, allowed: 0..<keyTokens + 1)
         }
         if let selection, selection.queryTokens != tokens {
             throw .dimensionMismatch(

@@ -8,6 +8,9 @@ public struct LatentCache: ~Copyable {
     /// The width of the rope key, in numbers.
     public let ropeDim: Int
 
+    /// How rows are stored.
+    public let format: CacheFormat
+
     private var cache: RowCache
 
     /// Reserves room for a number of tokens; memory is taken as they arrive.
@@ -22,7 +25,7 @@ public struct LatentCache: ~Copyable {
         capacity: Int,
         latentDim: Int,
         ropeDim: Int,
-        format: StorageFormat = .float32
+        format: CacheFormat = .float32
     ) throws(SparseAttentionError) {
         guard latentDim >= 1, ropeDim >= 0 else {
             throw .invalidSetting(
@@ -31,7 +34,10 @@ public struct LatentCache: ~Copyable {
                 expected: "at least 1 + 0 numbers"
             )
         }
-        cache = try RowCache(capacity: capacity, columns: latentDim + ropeDim, format: format)
+        cache = try RowCache(
+            .latents(latentDim: latentDim, ropeDim: ropeDim, format: format, blockRows: capacity)
+        )
+        self.format = format
         self.latentDim = latentDim
         self.ropeDim = ropeDim
     }
@@ -40,8 +46,6 @@ public struct LatentCache: ~Copyable {
     public var count: Int { cache.count }
     /// The most tokens it can hold.
     public var capacity: Int { cache.capacity }
-    /// How rows are stored.
-    public var format: StorageFormat { cache.format }
     /// The bytes one token takes.
     public var bytesPerToken: Int { cache.rowByteCount }
 
@@ -50,7 +54,8 @@ public struct LatentCache: ~Copyable {
     /// - Parameters:
     ///   - latents: `[tokens, latentDim]`, normalised.
     ///   - ropeKeys: `[tokens, ropeDim]`, rotated.
-    /// - Throws: `shapeMismatch`, or `cacheFull` with the cache unchanged.
+    /// - Throws: `shapeMismatch`, `cacheFull`, or `nonFinite` from a `float8` cache; the cache is unchanged
+    ///   then.
     public mutating func append(latents: Tensor, ropeKeys: Tensor) throws(SparseAttentionError) {
         let tokens = latents.shape.rows
         guard latents.shape == [tokens, latentDim] else {
@@ -59,6 +64,8 @@ public struct LatentCache: ~Copyable {
         guard ropeKeys.shape == [tokens, ropeDim] else {
             throw .shapeMismatch(argument: "ropeKeys", expected: [tokens, ropeDim], found: ropeKeys.shape)
         }
+        try cache.layout.validate(latents, named: "latents")
+        try cache.layout.validate(ropeKeys, named: "ropeKeys")
         try cache.append([latents, ropeKeys], rows: tokens)
     }
 

@@ -46,7 +46,8 @@ public enum PackedLatentRow {
             let row = latents[token * latentDim..<(token + 1) * latentDim]
             let blockScales = (0..<scales).map { block in
                 let start = row.startIndex + block * QuantizedRows.blockColumns
-                return scale(of: row[start..<start + QuantizedRows.blockColumns], format: format)
+                let part = row[start..<start + QuantizedRows.blockColumns]
+                return scale(forLargest: part.reduce(0) { max($0, $1.magnitude) }, format: format)
             }
             for (column, value) in row.enumerated() {
                 bytes.append(Float8E4M3(value / blockScales[column / QuantizedRows.blockColumns]).bitPattern)
@@ -91,8 +92,7 @@ public enum PackedLatentRow {
     }
 
     /// `max(largest / 448, 1e-4)`, rounded up to a power of two by its float32 logarithm, as FlashMLA does.
-    private static func scale(of block: ArraySlice<Float>, format: ScaleFormat) -> Float {
-        let largest = block.reduce(0) { max($0, $1.magnitude) }
+    static func scale(forLargest largest: Float, format: ScaleFormat) -> Float {
         let scale = max(largest / Float8E4M3.greatestFinite, smallestScale)
         return format == .powerOfTwo ? exp2(log2(scale).rounded(.up)) : scale
     }

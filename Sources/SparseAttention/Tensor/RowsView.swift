@@ -7,17 +7,40 @@ package struct RowsView: @unchecked Sendable {
     /// The elements of one row.
     package let columns: Int
 
-    private let format: StorageFormat
+    private let storage: Storage
     private let base: UnsafeRawPointer
-    private let stride: Int  // elements from one row to the next
+
+    private enum Storage {
+        /// Row after row, `stride` elements apart.
+        case numbers(StorageFormat, stride: Int)
+        /// Blocks of rows, one after the other in memory; the rows go through them in the order of `pages`.
+        case blocks(RowLayout, pages: [Int32], byteCount: Int)
+    }
 
     /// Lends stored rows.
     package init(base: UnsafeRawPointer, format: StorageFormat, rows: Int, columns: Int, stride: Int) {
         self.base = base
-        self.format = format
+        storage = .numbers(format, stride: stride)
         self.rows = rows
         self.columns = columns
-        self.stride = stride
+    }
+
+    /// Lends the rows of one block.
+    init(base: UnsafeRawPointer, layout: RowLayout, rows: Int) {
+        if case .numbers(let format) = layout.encoding {
+            self.init(base: base, format: format, rows: rows, columns: layout.columns, stride: layout.columns)
+        } else {
+            self.init(base: base, layout: layout, pages: [0], rows: rows)
+        }
+    }
+
+    /// Lends the rows of a sequence of blocks.
+    init(base: UnsafeRawPointer, layout: RowLayout, pages: [Int32], rows: Int) {
+        precondition(rows <= pages.count * layout.blockRows)
+        storage = .blocks(layout, pages: pages, byteCount: layout.blockRows * layout.rowByteCount)
+        self.base = base
+        self.rows = rows
+        columns = layout.columns
     }
 
     /// Lends the rows of a matrix.
@@ -33,17 +56,17 @@ package struct RowsView: @unchecked Sendable {
 
     /// Floats of working memory `tile` needs for `rows` rows.
     package func scratchFloats(rows: Int) -> Int {
-        format == .float32 ? 0 : rows * columns
+        if case .numbers(.float32, _) = storage { 0 } else { rows * columns }
     }
 
     /// Some of the rows in float32: in place when they are stored so, else widened into `scratch`.
     package func tile(_ range: Range<Int>, scratch: MutableMatrixView) -> MatrixView {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows)
-        switch format {
-        case .float32:
+        switch storage {
+        case .numbers(.float32, let stride):
             let start = base.assumingMemoryBound(to: Float.self) + range.lowerBound * stride
             return MatrixView(base: start, rows: range.count, columns: columns, stride: stride)
-        case .bfloat16:
+        case .numbers(.bfloat16, _), .blocks:
             let output = scratch.rows(0..<range.count)
             for (row, source) in range.enumerated() {
                 widen(source, into: output[row])
@@ -64,17 +87,20 @@ package struct RowsView: @unchecked Sendable {
     }
 
     private func widen(_ row: Int, into output: UnsafeMutablePointer<Float>) {
-        switch format {
-        case .float32:
+        switch storage {
+        case .numbers(.float32, let stride):
             output.update(from: base.assumingMemoryBound(to: Float.self) + row * stride, count: columns)
-        case .bfloat16:
+        case .numbers(.bfloat16, let stride):
             let source = base.assumingMemoryBound(to: UInt16.self) + row * stride
             Kernels.widen(bfloat16: source, into: output, count: columns)
+        case .blocks(let layout, let pages, let byteCount):
+            let (block, inside) = row.quotientAndRemainder(dividingBy: layout.blockRows)
+            layout.read(inside, of: base + Int(pages[block]) * byteCount, into: output)
         }
     }
 }
 
-/// How a cache stores its numbers.
+/// How numbers are stored, or rounded as if they were.
 public enum StorageFormat: String, Equatable, Sendable, CaseIterable {
     /// Four bytes, exact.
     case float32

@@ -11,7 +11,7 @@ public struct GenerationOptions: Equatable, Sendable {
     /// Tokens of the prompt that are run at a time.
     public var chunk: Int
     /// How caches store their numbers.
-    public var cacheFormat: StorageFormat
+    public var cacheFormat: CacheFormat
     /// Whether an end-of-sequence token ends the continuation.
     public var stopsAtEnd: Bool
 
@@ -21,7 +21,7 @@ public struct GenerationOptions: Equatable, Sendable {
         sampling: Sampling = .greedy,
         attention: AttentionMode = .sparse,
         chunk: Int = Session.defaultChunk,
-        cacheFormat: StorageFormat = .float32,
+        cacheFormat: CacheFormat = .float32,
         stopsAtEnd: Bool = true
     ) {
         self.maxTokens = maxTokens

@@ -7,7 +7,7 @@ package final class LayerCache {
     var indexKeys: IndexKeyCache
 
     /// Reserves room for the tokens of one layer.
-    package init(configuration: ModelConfiguration, layer: Int, capacity: Int, format: StorageFormat) throws {
+    package init(configuration: ModelConfiguration, layer: Int, capacity: Int, format: CacheFormat) throws {
         latents = try LatentCache(
             capacity: capacity,
             latentDim: configuration.latentDim,

@@ -40,9 +40,10 @@ public struct ModelCost: Equatable, Sendable {
     ///
     /// - Parameter format: how caches store their numbers.
     /// - Returns: bytes.
-    public func cacheBytesPerToken(_ format: StorageFormat) -> Int {
-        let latents = configuration.layers * (configuration.latentDim + configuration.ropeDim)
-        return (latents + indexedLayers * (configuration.indexer?.headDim ?? 0)) * format.byteCount
+    public func cacheBytesPerToken(_ format: CacheFormat) -> Int {
+        let latent = format.latentBytes(latentDim: configuration.latentDim, ropeDim: configuration.ropeDim)
+        let indexKey = format.indexKeyBytes(indexHeadDim: configuration.indexer?.headDim ?? 0)
+        return configuration.layers * latent + indexedLayers * indexKey
     }
 
     /// Operations to decode the token that sees `visible` tokens, itself included.

@@ -26,7 +26,7 @@ public final class Session {
     ///   - capacity: the most tokens it will hold, at most the model's own limit. Memory is taken as they arrive.
     ///   - cacheFormat: how latents and index keys are stored.
     /// - Throws: `SparseInferenceError.request` or `SparseAttentionError`.
-    public init(_ model: LanguageModel, capacity: Int, cacheFormat: StorageFormat = .float32) throws {
+    public init(_ model: LanguageModel, capacity: Int, cacheFormat: CacheFormat = .float32) throws {
         let limit = model.configuration.maxPositions
         guard (1...limit).contains(capacity) else {
             throw SparseInferenceError.request(.contextTooLong(tokens: capacity, limit: limit))

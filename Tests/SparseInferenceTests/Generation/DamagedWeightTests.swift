@@ -24,8 +24,8 @@ final class DamagedWeightTests: XCTestCase {
         try await assertEnds(generation, with: .request(.nonFiniteLogits(position: 2)), after: [65, 66])
     }
 
-    /// Every tensor in turn is damaged in one place or throughout; nothing may trap, whatever mode selects from
-    /// scores without order.
+    /// Every tensor in turn is damaged in one place or throughout; nothing may trap, not even a selection
+    /// from scores without order.
     func testNoDamageTraps() async throws {
         let sizes = ["num_hidden_layers": "2", "n_routed_experts": "4", "n_group": "2", "topk_group": "1"]
         let checkpoint = try TinyCheckpoint(.deepseekV32, sizes.merging(["num_experts_per_tok": "2"]) { $1 })

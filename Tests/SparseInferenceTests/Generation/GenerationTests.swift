@@ -101,7 +101,7 @@ final class GenerationTests: XCTestCase {
 
     func testStatisticsAreConsistent() async throws {
         let model = try TinyCheckpoint().model()
-        for format in [StorageFormat.float32, .bfloat16] {
+        for format in [CacheFormat.float32, .bfloat16] {
             var options = options(6)
             options.cacheFormat = format
             let bytes = try Session(model, capacity: 1, cacheFormat: format).bytesPerToken

@@ -114,8 +114,8 @@ final class SamplerTests: XCTestCase {
 
     private static let drawsFromSeed42 = [7, 4, 5, 9, 8, 1, 2, 6, 1, 6, 6, 6]
 
-    /// Pearson's statistic of many draws stays below a bound that chance passes once in 10,000 seeds; the seed is
-    /// fixed.
+    /// Pearson's statistic of many draws stays below a bound that chance passes once in 10,000 seeds; the
+    /// seed is fixed.
     func testFrequenciesAreThoseOfTheSoftmax() {
         let probabilities = [0.05, 0.4, 0.15, 0.3, 0.1]
         let count = 8000

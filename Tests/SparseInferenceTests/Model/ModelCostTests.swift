@@ -96,7 +96,7 @@ final class ModelCostTests: XCTestCase {
             }
             let expected = used.reduce(0) { $0 + $1.shape.reduce(1, *) }
             XCTAssertEqual(cost.activeParameters, expected, "\(family) \(changes)")
-            for format in [StorageFormat.float32, .bfloat16] {
+            for format in CacheFormat.allCases {
                 let session = try Session(model, capacity: 1, cacheFormat: format)
                 XCTAssertEqual(cost.cacheBytesPerToken(format), session.bytesPerToken, "\(family) \(changes)")
             }

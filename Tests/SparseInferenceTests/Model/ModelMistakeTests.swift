@@ -8,7 +8,7 @@ final class ModelMistakeTests: XCTestCase {
     // Long enough for the rounding of head weights to change a selection.
     private let tokens = TinyCheckpoint.tokens(120)
 
-    /// A model in which every mistake can show: YaRN, FP8 weights, and biases that push all scores below zero.
+    /// A model in which every mistake can show: YaRN, FP8 weights, biases that make all scores negative.
     private func checkpoint() throws -> TinyCheckpoint {
         let yarn = """
             {"type": "yarn", "factor": 4, "original_max_position_embeddings": 64, "beta_fast": 32, \

@@ -7,7 +7,7 @@ extension LanguageModel {
         _ tokens: [Int],
         _ options: ForwardOptions = ForwardOptions(),
         chunk: Int = Session.defaultChunk,
-        cacheFormat: StorageFormat = .float32
+        cacheFormat: CacheFormat = .float32
     ) throws -> Tensor {
         let session = try Session(self, capacity: tokens.count, cacheFormat: cacheFormat)
         return try session.extendWithAllLogits(by: tokens, options: options, chunk: chunk)

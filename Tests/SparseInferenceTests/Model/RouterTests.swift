@@ -129,8 +129,8 @@ final class RouterTests: XCTestCase {
     }
 
     func testExpertsOfOtherGroupsCannotBeChosen() throws {
-        // Group 0 has the two best experts together, group 1 the best one of all beside a very bad one; what is left
-        // of group 0 is negative, and still chosen.
+        // Group 0 has the two best experts together, group 1 the best of all beside very bad ones; what is
+        // left of group 0 is negative, and still chosen.
         let weight = Tensor(repeating: 0, shape: [8, 3])
         let rows = Tensor(repeating: 1, shape: [1, 3])
         let bias: [Float] = [2, 2, -9, -9, 3, -9, -9, -9]

@@ -23,15 +23,15 @@ final class SharedSelectionTests: XCTestCase {
                 XCTAssertEqual(log.layers(stage), full, "\(pattern), \(stage)")
             }
             XCTAssertEqual(log.layers(.attentionOutput), [0, 1, 2, 3], pattern)
-            for (format, width) in [(StorageFormat.float32, 4), (.bfloat16, 2)] {
+            for (format, width) in [(CacheFormat.float32, 4), (.bfloat16, 2)] {
                 let session = try Session(model, capacity: 1, cacheFormat: format)
                 XCTAssertEqual(session.bytesPerToken, (4 * (8 + 4) + full.count * 8) * width, pattern)
             }
         }
     }
 
-    /// Layer 0 adds nothing to the residual stream and layer 1 begins with copies of its weights, so both would
-    /// select the same tokens: reusing the selection has to give the same logits as making it again.
+    /// Layer 0 adds nothing to the residual stream and layer 1 begins with copies of its weights, so both
+    /// would select the same tokens: reusing the selection has to give the same logits as making it again.
     func testSharedLayersReuseThePreviousSelection() throws {
         var full = try checkpoint("FFFF")
         for ending in ["layers.0.self_attn.o_proj.weight", "layers.0.mlp.down_proj.weight"] {

@@ -5,7 +5,8 @@ import TestSupport
 
 /// A checkpoint of a tiny random model in the making, of which each test changes what it is about.
 ///
-/// Sizes are those of `ConfigurationText`: four layers, the first of them dense, and a selection of seven tokens.
+/// Sizes are those of `ConfigurationText`: four layers, the first of them dense, and a selection of seven
+/// tokens.
 struct TinyCheckpoint {
     /// What `config.json` says.
     let text: ConfigurationText
@@ -24,7 +25,7 @@ struct TinyCheckpoint {
     ///   - family: its line of models.
     ///   - changes: fields of the configuration to replace or add, as JSON.
     ///   - seed: what the weights depend on, beside their order and their shapes.
-    /// - Throws: when a file cannot be written.
+    /// - Throws: what a configuration with these changes is refused for.
     init(
         _ family: ModelConfiguration.Family = .deepseekV32,
         _ changes: [String: String] = [:],
@@ -147,7 +148,7 @@ extension TinyCheckpoint {
 
     /// The same model with those matrices rounded to what E4M3 codes and block scales can hold.
     ///
-    /// - Returns: one checkpoint that stores codes and scales, and one that stores the numbers they stand for.
+    /// - Returns: one checkpoint that stores codes and scales, and one that stores what they stand for.
     func throughFloat8() -> (codes: TinyCheckpoint, numbers: TinyCheckpoint) {
         var (codes, numbers) = (self, self)
         for (index, weight) in weights.enumerated() {
@@ -190,7 +191,7 @@ extension TinyCheckpoint {
     /// A random model with a tokenizer, whose vocabulary has two tokens that the tokenizer does not know.
     ///
     /// - Returns: the checkpoint.
-    /// - Throws: when a file cannot be written.
+    /// - Throws: what a configuration with these changes is refused for.
     static func speaking(_ changes: [String: String] = [:], seed: UInt64 = 1) throws -> TinyCheckpoint {
         let vocabulary = [
             "vocab_size": "260", "bos_token_id": "\(beginToken)", "eos_token_id": "\(endToken)",
@@ -202,8 +203,8 @@ extension TinyCheckpoint {
 
     /// A model that follows each of these tokens, all different, by the next, and the last one by token 0.
     ///
-    /// No layer adds anything to the residual stream; the embedding of each token is a unit vector of its own, and
-    /// the head answers it with the next token.
+    /// No layer adds anything to the residual stream; the embedding of each token is a unit vector of its
+    /// own, and the head answers it with the next token.
     ///
     /// - Parameters:
     ///   - tokens: at most 32.

@@ -11,7 +11,7 @@ package struct LatentCase: Hashable, Sendable {
     /// Slots of a selection.
     package let slots: Int
     /// How the cache stores rows.
-    package let format: StorageFormat
+    package let format: CacheFormat
     /// The seed of queries, rows, weight and selection.
     package let seed: UInt64
 
@@ -89,7 +89,7 @@ package struct LatentCase: Hashable, Sendable {
         _ keyTokens: Int,
         sizes: [Int],
         slots: Int,
-        format: StorageFormat = .float32,
+        format: CacheFormat = .float32,
         seed: UInt64
     ) {
         self.queryTokens = queryTokens

@@ -1,0 +1,19 @@
+extension LatentAttention {
+    /// Attends causally to the tokens of a paged cache, or to those of a selection.
+    ///
+    /// - Parameters: as for an unpaged cache; the selection holds positions in the sequence.
+    /// - Returns: output `[queryTokens, heads, valueDim]` with its statistics.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    public func attend(
+        _ queries: Tensor,
+        to latents: borrowing PagedLatentCache,
+        through projection: KeyValueProjection,
+        at selection: TokenSelection? = nil,
+        form: Form? = nil
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try validate(latentDim: latents.pool.latentDim, ropeDim: latents.pool.ropeDim)
+        return try latents.withRows { rows throws(SparseAttentionError) in
+            try attend(queries, to: rows, through: projection, at: selection, form: form)
+        }
+    }
+}

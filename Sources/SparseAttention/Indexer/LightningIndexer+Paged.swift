@@ -1,0 +1,17 @@
+extension LightningIndexer {
+    /// Selects the tokens each query token attends to, from the keys of a paged cache.
+    ///
+    /// - Parameters: as for an unpaged cache.
+    /// - Returns: the selection of positions in the sequence; at most `topK` slots, ascending, −1 at the end.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    public func select(
+        queries: Tensor,
+        weights: Tensor,
+        keys: borrowing PagedIndexKeyCache,
+        from position: Int
+    ) throws(SparseAttentionError) -> TokenSelection {
+        try keys.withRows { keys throws(SparseAttentionError) in
+            try select(queries: queries, weights: weights, keys: keys, from: position)
+        }
+    }
+}

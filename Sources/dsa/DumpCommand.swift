@@ -1,0 +1,89 @@
+public import ArgumentParser
+import Conformance
+import Foundation
+public import SparseAttention
+import SparseInference
+
+/// `dsa dump`: writes the stages of a forward pass.
+struct DumpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dump",
+        abstract: "Write every stage of a forward pass to a safetensors file.",
+        discussion: """
+            Another engine that writes the same names can be compared with 'dsa diff'. The article StageDumps tells \
+            names, shapes and meaning.
+            """
+    )
+
+    @OptionGroup var modelOptions: ModelOptions
+
+    @Option(help: "The text to run.")
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("A file with the text to run.", valueName: "file"))
+    var promptFile: String?
+
+    @Option(help: "The prompt as token ids separated by commas.")
+    var promptTokens: String?
+
+    @Option(help: "The file to write.")
+    var out: String
+
+    @Option(help: "sparse: the tokens the indexer selects; dense: all of them.")
+    var attention = AttentionMode.sparse
+
+    @Option(help: "The form of latent attention: absorbed or expanded; the cheaper unless said otherwise.")
+    var form: LatentAttention.Form?
+
+    @Option(help: "Tokens run at a time.")
+    var chunk = Session.defaultChunk
+
+    @Option(help: "The stages to write, separated by commas; all unless said otherwise.")
+    var stages: String?
+
+    func validate() throws {
+        guard [prompt, promptFile, promptTokens].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("Give one of --prompt, --prompt-file and --prompt-tokens.")
+        }
+        let known = Stage.allCases.map(\.rawValue) + ["logits"]
+        for stage in wanted ?? [] where !known.contains(stage) {
+            throw ValidationError("'\(stage)' is no stage; there are \(known.joined(separator: ", ")).")
+        }
+    }
+
+    func run() throws {
+        let model = try modelOptions.load()
+        let dump = try StageDump(
+            of: tokens(model),
+            on: model,
+            attention: attention,
+            form: form,
+            chunk: chunk,
+            stages: wanted
+        )
+        try dump.write(to: URL(fileURLWithPath: out))
+        Terminal.note("\(dump.tensors.count) tensors in \(out)")
+    }
+
+    private var wanted: Set<String>? {
+        stages.map { Set($0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }) }
+    }
+
+    private func tokens(_ model: LanguageModel) throws -> [Int] {
+        if let promptTokens {
+            return try promptTokens.split(separator: ",").map { part in
+                guard let token = Int(part.trimmingCharacters(in: .whitespaces)) else {
+                    throw ValidationError("'\(part)' in --prompt-tokens is not a token id.")
+                }
+                return token
+            }
+        }
+        guard let tokenizer = model.tokenizer else {
+            throw ValidationError("The model has no tokenizer; give --prompt-tokens.")
+        }
+        let text = try promptFile.map { try String(contentsOfFile: $0, encoding: .utf8) } ?? prompt ?? ""
+        return tokenizer.encode(text, addingSpecialTokens: true)
+    }
+}
+
+extension LatentAttention.Form: ExpressibleByArgument {}
