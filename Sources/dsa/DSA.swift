@@ -14,7 +14,8 @@ struct DSA: AsyncParsableCommand {
             DSA_KERNELS in the environment forces a kernel path: \(Kernels.supported.joined(separator: ", ")).
             """,
         subcommands: [
-            GenerateCommand.self, InspectCommand.self, ConformanceCommand.self, DumpCommand.self, DiffCommand.self,
+            GenerateCommand.self, InspectCommand.self, ConformanceCommand.self, DumpCommand.self,
+            DiffCommand.self,
         ]
     )
 

@@ -41,6 +41,12 @@ struct DumpCommand: ParsableCommand {
     @Option(help: "The stages to write, separated by commas; all unless said otherwise.")
     var stages: String?
 
+    @Option(
+        help:
+            "Make a known mistake of other engines on purpose; 'dsa conformance . --mistake list' names them."
+    )
+    var mistake: String?
+
     func validate() throws {
         guard [prompt, promptFile, promptTokens].compactMap({ $0 }).count == 1 else {
             throw ValidationError("Give one of --prompt, --prompt-file and --prompt-tokens.")
@@ -52,7 +58,7 @@ struct DumpCommand: ParsableCommand {
     }
 
     func run() throws {
-        let model = try modelOptions.load()
+        let model = try modelOptions.load(mistake: mistake.map(Mistake.init(named:)))
         let dump = try StageDump(
             of: tokens(model),
             on: model,

@@ -26,8 +26,8 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// Opens the model.
-    func load() throws -> LanguageModel {
-        try LanguageModel(contentsOf: folder, precision: numerics, workers: workers)
+    func load(mistake: Mistake? = nil) throws -> LanguageModel {
+        try LanguageModel(contentsOf: folder, precision: numerics, mistake: mistake, workers: workers)
     }
 
     private var numerics: LanguageModel.Precision {

@@ -39,13 +39,17 @@ package enum Tolerances {
     /// the last place is 4.8e-7.
     package static let statistic = 2e-6
 
-    /// Two ways to run the same tiny model (other chunks, another form, another storage of the same numbers), as
-    /// relative L2 of its logits: `sameAttention` for each of its four layers.
+    /// Two ways to run the same tiny model (other chunks, another form, another storage of the same numbers),
+    /// as relative L2 of its logits: `sameAttention` for each of its four layers.
     package static let sameModel = 1.2e-5
 
-    /// Logits of a tiny model with caches in bfloat16, as relative L2: each cached number is off by up to 2^-9, in
-    /// each of its four layers.
+    /// Logits of a tiny model with caches in bfloat16, as relative L2: each cached number is off by up to 2^-9,
+    /// in each of its four layers.
     package static let bfloat16Cache = 8e-3
+
+    /// Logits of a tiny model with caches in FP8, as relative L2: each cached number is off by up to 2^-4, which
+    /// is averaged over tokens but enters in each of its four layers.
+    package static let float8Cache = 0.125
 
     /// Dot products of numbers that were rounded once each on the way (rotated, scaled, quantized exactly), as relative
     /// L2: `floor` for the product, and as much for each of three such steps.

@@ -48,11 +48,9 @@ package struct StageDiff: Encodable {
                 continue
             }
             var row = Row(name: name)
-            // Index queries of a sequence's first chunks are not computed: such tensors hold its last tokens.
-            let isTail = name.hasSuffix(".indexQueries") || name.hasSuffix(".headWeights")
-            let sameRows = left.shape.dropFirst() == right.shape.dropFirst()
+            // Lists may differ in width: unused slots are −1.
             guard
-                left.shape == right.shape || isTail && sameRows && !left.shape.isEmpty && !right.shape.isEmpty
+                left.shape == right.shape
                     || left.dataType == .int32 && left.shape.first == right.shape.first
             else {
                 row.relative = .infinity
@@ -66,15 +64,11 @@ package struct StageDiff: Encodable {
             } else {
                 row.bound = bound
                 let (a, b) = (try ours.floats(of: name), try theirs.floats(of: name))
-                let count = min(a.count, b.count)
-                if a.count != b.count {
-                    row.note = "shape \(left.shape) against \(right.shape): the last tokens"
-                }
-                Self.compare(Array(a.suffix(count)), Array(b.suffix(count)), into: &row)
+                Self.compare(a, b, into: &row)
                 if row.diverges {
                     row.hint = StageHint.cause(
-                        Array(a.suffix(count)),
-                        Array(b.suffix(count)),
+                        a,
+                        b,
                         width: left.shape.last ?? 1,
                         rotated: name.hasSuffix("indexQueries") || name.hasSuffix("indexKeys")
                     )

@@ -27,8 +27,8 @@ public struct Generation: AsyncSequence, Sendable {
 
         /// The next piece; nil at the end.
         ///
-        /// - Throws: `SparseInferenceError`; `CancellationError`; `SparseAttentionError` when there is no memory for the
-        ///   caches, or when damaged weights give a NaN that has to be quantized.
+        /// - Throws: `SparseInferenceError`; `CancellationError`; `SparseAttentionError` when there is no memory
+        ///   for the caches, or when damaged weights give a NaN that has to be quantized.
         public func next() async throws -> GeneratedPiece? {
             try await run.next()
         }

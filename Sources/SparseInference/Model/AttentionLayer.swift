@@ -136,7 +136,7 @@ package struct AttentionLayer: Sendable {
             queryLatent: queryLatent,
             cache: cache,
             rotation: rotation,
-            mode: options.attention,
+            options: options,
             previous: selection,
             watch: watch
         )
@@ -198,20 +198,26 @@ package struct AttentionLayer: Sendable {
         queryLatent: Tensor?,
         cache: LayerCache,
         rotation: RotaryEmbedding.Rotation,
-        mode: AttentionMode,
+        options: ForwardOptions,
         previous: TokenSelection?,
         watch: (Stage, StageProbe.Value) -> Void
     ) throws -> TokenSelection? {
         guard let indexer, let queryLatent else {
-            return sharesSelection && mode == .sparse ? previous : nil
+            return sharesSelection && options.attention == .sparse ? previous : nil
         }
         let keys = try indexer.keys(hidden, rotation: rotation)
         watch(.indexKeys, .tensor(keys))
         try cache.indexKeys.append(keys)
-        guard mode == .sparse, arithmetic.mistake != .denseAboveTopK else { return nil }
+        guard options.attention == .sparse, arithmetic.mistake != .denseAboveTopK else { return nil }
         let tokens = hidden.shape[0]
         let position = cache.latents.count - tokens
         guard cache.latents.count > indexer.topK else {
+            if options.probe != nil {
+                // Nothing is left to choose, but who watches wants to see every token's operands.
+                let operands = try indexer.operands(hidden, queryLatent: queryLatent, rotation: rotation)
+                watch(.indexQueries, .tensor(operands.queries))
+                watch(.headWeights, .tensor(operands.weights))
+            }
             watch(.selection, .selection(.everything(queryTokens: tokens, position: position)))
             return nil
         }

@@ -91,16 +91,25 @@ struct IndexerLayer: Sendable {
         watch: (Stage, StageProbe.Value) -> Void
     ) throws -> TokenSelection {
         let tokens = hidden.shape[0]
-        var queries = try queryProjection(queryLatent).reshaped([tokens, indexer.heads, indexer.headDim])
-        try rotate(&queries, by: rotation)
-        queries = arithmetic.rounded(queries)
-        let weights = try headWeights(hidden)
+        let (queries, weights) = try operands(hidden, queryLatent: queryLatent, rotation: rotation)
         watch(.indexQueries, .tensor(queries))
         watch(.headWeights, .tensor(weights))
         if let mistake = arithmetic.mistake {
             return try select(with: mistake, queries: queries, weights: weights, keys: keys)
         }
         return try indexer.select(queries: queries, weights: weights, keys: keys, from: keys.count - tokens)
+    }
+
+    /// Makes the index queries of new tokens, after RoPE, and their head weights.
+    func operands(
+        _ hidden: Tensor,
+        queryLatent: Tensor,
+        rotation: RotaryEmbedding.Rotation
+    ) throws -> (queries: Tensor, weights: Tensor) {
+        let shape: Shape = [hidden.shape[0], indexer.heads, indexer.headDim]
+        var queries = try queryProjection(queryLatent).reshaped(shape)
+        try rotate(&queries, by: rotation)
+        return (arithmetic.rounded(queries), try headWeights(hidden))
     }
 
     private func rotate(_ vectors: inout Tensor, by rotation: RotaryEmbedding.Rotation) throws {

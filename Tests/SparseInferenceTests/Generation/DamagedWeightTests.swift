@@ -1,3 +1,4 @@
+import SparseAttention
 import SparseInference
 import XCTest
 
@@ -22,6 +23,20 @@ final class DamagedWeightTests: XCTestCase {
             .model()
         let generation = try model.generate(tokens: [256], options: options(9))
         try await assertEnds(generation, with: .request(.nonFiniteLogits(position: 2)), after: [65, 66])
+    }
+
+    /// A NaN that a cache cannot store is an error, and the sequence is as it was.
+    func testCachesOfCodesRefuseNaN() async throws {
+        for name in ["layers.2.self_attn.kv_a_layernorm.weight", "layers.2.self_attn.indexer.k_norm.bias"] {
+            let model = try TinyCheckpoint().changing(name) { $0.values[3] = .nan }.model()
+            let session = try Session(model, capacity: 20, cacheFormat: .float8)
+            for _ in 0..<2 {
+                XCTAssertThrowsError(try session.extend(by: TinyCheckpoint.tokens(9)), name) { error in
+                    guard case SparseAttentionError.nonFinite = error else { return XCTFail("\(error)") }
+                }
+                XCTAssertEqual(session.count, 0, name)
+            }
+        }
     }
 
     /// Every tensor in turn is damaged in one place or throughout; nothing may trap, not even a selection

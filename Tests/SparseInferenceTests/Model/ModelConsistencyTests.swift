@@ -105,15 +105,18 @@ final class ModelConsistencyTests: XCTestCase {
         }
     }
 
-    func testBFloat16CachesAreClose() throws {
+    func testNarrowCachesAreClose() throws {
         // Without experts and selections, whose choices a rounding may turn over.
         let model = try TinyCheckpoint(.deepseekV32, ["first_k_dense_replace": "4"]).model()
         let dense = ForwardOptions(attention: .dense)
         let exact = try model.allLogits(tokens, dense)
-        let rounded = try model.allLogits(tokens, dense, cacheFormat: .bfloat16)
-        assertClose(rounded, exact, within: Tolerances.bfloat16Cache)
-        XCTAssertNotEqual(rounded.elements, exact.elements)
-        assertFinite(try TinyCheckpoint().model().allLogits(tokens, cacheFormat: .bfloat16))
+        let cases = [(CacheFormat.bfloat16, Tolerances.bfloat16Cache), (.float8, Tolerances.float8Cache)]
+        for (format, bound) in cases {
+            let rounded = try model.allLogits(tokens, dense, cacheFormat: format)
+            assertClose(rounded, exact, within: bound, "\(format)")
+            XCTAssertNotEqual(rounded.elements, exact.elements, "\(format)")
+            assertFinite(try TinyCheckpoint().model().allLogits(tokens, cacheFormat: format), "\(format)")
+        }
     }
 
     func testExpertsAreRecordedForLayersThatHaveThem() throws {

@@ -14,11 +14,12 @@ final class SessionTests: XCTestCase {
         _ session: Session,
         after held: Int,
         _ message: String = "",
+        cacheFormat: CacheFormat = .float32,
         file: StaticString = #filePath,
         line: UInt = #line
     ) throws {
         XCTAssertEqual(session.count, held, message, file: file, line: line)
-        let fresh = try Session(session.model, capacity: session.capacity)
+        let fresh = try Session(session.model, capacity: session.capacity, cacheFormat: cacheFormat)
         if held > 0 { _ = try fresh.extend(by: Array(tokens[..<held])) }
         for next in [held..<held + 1, held + 1..<held + 9] {
             let logits = try session.extend(by: Array(tokens[next]))
@@ -105,11 +106,13 @@ final class SessionTests: XCTestCase {
     func testTruncateThenExtendEqualsAFreshSequence() throws {
         let model = try TinyCheckpoint().model()
         for length in [0, 1, 10] {
-            let session = try Session(model, capacity: 40)
-            if length > 0 { _ = try session.extend(by: Array(tokens[..<length])) }
-            _ = try session.extend(by: TinyCheckpoint.tokens(17, seed: 8))
-            try session.truncate(to: length)
-            try assertGoesOn(session, after: length, "to \(length)")
+            for format in CacheFormat.allCases {
+                let session = try Session(model, capacity: 40, cacheFormat: format)
+                if length > 0 { _ = try session.extend(by: Array(tokens[..<length])) }
+                _ = try session.extend(by: TinyCheckpoint.tokens(17, seed: 8))
+                try session.truncate(to: length)
+                try assertGoesOn(session, after: length, "to \(length), \(format)", cacheFormat: format)
+            }
         }
     }
 
