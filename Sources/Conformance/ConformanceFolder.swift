@@ -30,6 +30,7 @@ package struct ConformanceFolder {
         }
         if let file = existing("deployed/kv_roundtrip.safetensors") { cases += try RoundTripCases(file).all }
         if let folder = existing("tokenizer") { cases += try TokenizerCases(folder, name: "tokenizer").all }
+        cases += try realTokenizerCases()
         if let folder = existing("hostile") { cases += try HostileCases(folder).all }
         for file in try files("training", suffix: ".safetensors") {
             cases.append(.skipped("training/\(file)", because: "training comes with a later version"))
@@ -38,6 +39,20 @@ package struct ConformanceFolder {
             cases.append(.skipped("chat/cases", because: "chat encoding comes with a later version"))
         }
         return cases
+    }
+
+    /// Cases of a released tokenizer, whose file is stored compressed.
+    private func realTokenizerCases() throws -> [ConformanceCase] {
+        guard let folder = existing("tokenizer/real") else { return [] }
+        guard let archive = existing("tokenizer/real/tokenizer.json.gz") else {
+            return try TokenizerCases(folder, name: "tokenizer/real").all
+        }
+        guard let data = CompressedFile.unpack(archive) else {
+            return [
+                .skipped("tokenizer/real", because: "tokenizer.json.gz cannot be unpacked: gzip is missing")
+            ]
+        }
+        return try TokenizerCases(folder, name: "tokenizer/real", tokenizer: data).all
     }
 
     private func existing(_ path: String) -> URL? {

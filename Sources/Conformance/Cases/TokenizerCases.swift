@@ -6,10 +6,19 @@ struct TokenizerCases {
     private let folder: URL
     private let name: String
     private let cases: JSONValue
+    private let unpacked: Data?
 
-    init(_ folder: URL, name: String) throws {
+    /// The cases of a folder.
+    ///
+    /// - Parameters:
+    ///   - folder: holds `tokenizer_cases.json` and, unless it is given, `tokenizer.json`.
+    ///   - name: what the cases are called.
+    ///   - tokenizer: the contents of `tokenizer.json`, where the folder holds it compressed.
+    /// - Throws: when the cases cannot be read.
+    init(_ folder: URL, name: String, tokenizer: Data? = nil) throws {
         self.folder = folder
         self.name = name
+        unpacked = tokenizer
         cases = try readJSON(folder.appendingPathComponent("tokenizer_cases.json"))
     }
 
@@ -21,8 +30,13 @@ struct TokenizerCases {
         ]
     }
 
+    private func load() throws -> Tokenizer {
+        guard let unpacked else { return try Tokenizer(contentsOf: folder) }
+        return try Tokenizer(tokenizer: JSONValue(parsing: [UInt8](unpacked)))
+    }
+
     private func compareEncoding() throws -> Outcome {
-        let tokenizer = try Tokenizer(contentsOf: folder)
+        let tokenizer = try load()
         return try .differing(cases.at("encode_decode").array ?? []) { item in
             let ids = tokenizer.encode(try item.text("text"))
             return ids == (try item.integers("ids"))
@@ -31,7 +45,7 @@ struct TokenizerCases {
     }
 
     private func compareDecoding(of groups: [String]) throws -> Outcome {
-        let tokenizer = try Tokenizer(contentsOf: folder)
+        let tokenizer = try load()
         return try .differing(groups.flatMap { try cases.at($0).array ?? [] }) { item in
             let ids = try item.integers("ids")
             for (key, skips) in [("decoded", false), ("decoded_skip_special", true)] {
@@ -46,7 +60,7 @@ struct TokenizerCases {
     }
 
     private func compareStreaming() throws -> Outcome {
-        let tokenizer = try Tokenizer(contentsOf: folder)
+        let tokenizer = try load()
         let items = try ["encode_decode", "decode_only"].flatMap { try cases.at($0).array ?? [] }
         return try .differing(items) { item in
             var decoder = StreamingDecoder(tokenizer)
