@@ -11,6 +11,9 @@ struct DiffCommand: ParsableCommand {
         discussion: """
             Compares in the order of computation. Numbers may differ by --bound times the largest of a tensor; \
             selections and experts have to be equal as sets. Exit status 1 when a stage diverges.
+
+            With --model, the checkpoint both engines ran, every known mistake is made on purpose to see which one \
+            gives their numbers.
             """
     )
 
@@ -23,15 +26,16 @@ struct DiffCommand: ParsableCommand {
     @Option(help: "The largest difference that counts as noise, as a share of a tensor's largest element.")
     var bound = StageDiff.bound
 
+    @Option(help: ArgumentHelp("Look for a known mistake that explains theirs.", valueName: "folder"))
+    var model: String?
+
     @Flag(help: "Print a JSON document instead of the table.")
     var json = false
 
     func run() throws {
-        let diff = try StageDiff(
-            SafetensorsFile(contentsOf: URL(fileURLWithPath: ours)),
-            SafetensorsFile(contentsOf: URL(fileURLWithPath: theirs)),
-            bound: bound
-        )
+        let left = try SafetensorsFile(contentsOf: URL(fileURLWithPath: ours))
+        let right = try SafetensorsFile(contentsOf: URL(fileURLWithPath: theirs))
+        let diff = try StageDiff(left, right, bound: bound)
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -45,7 +49,26 @@ struct DiffCommand: ParsableCommand {
             Terminal.write(diff.table)
         }
         guard !diff.rows.isEmpty else { throw ValidationError("The files have no stage in common.") }
-        if diff.first != nil { throw ExitCode.failure }
+        guard diff.first != nil else { return }
+        if let model, !json {
+            let precision =
+                left.metadata["precision"].flatMap(LanguageModel.Precision.init(name:)) ?? .float32
+            let folder = URL(fileURLWithPath: model, isDirectory: true)
+            let found = try MistakeSearch.explanations(
+                of: right,
+                model: folder,
+                precision: precision,
+                bound: bound,
+                progress: { Terminal.progress("trying \($0.rawValue)") }
+            )
+            Terminal.clearProgress()
+            Terminal.write(
+                found.isEmpty
+                    ? "no known mistake gives their numbers\n"
+                    : found.map { "their numbers are those of \($0.rawValue): \($0.source)\n" }.joined()
+            )
+        }
+        throw ExitCode.failure
     }
 }
 

@@ -44,6 +44,27 @@ final class StageDiffTests: XCTestCase {
         XCTAssertTrue(first?.hint?.contains("RoPE layout") == true)
     }
 
+    func testAKnownMistakeIsFoundByItsNumbers() throws {
+        let fixtures = try XCTUnwrap(Bundle.module.url(forResource: "Fixtures", withExtension: nil))
+        let checkpoint = fixtures.appendingPathComponent("checkpoints/tiny-v32-f32")
+        for mistake in [Mistake.indexerRopeInterleaved, .scoresWithoutRelu] {
+            let wrong = try LanguageModel(contentsOf: checkpoint, mistake: mistake)
+            let theirs = try write(StageDump(of: (3..<43).map { $0 }, on: wrong).tensors)
+            let found = try MistakeSearch.explanations(of: theirs, model: checkpoint, precision: .float32)
+            XCTAssertEqual(found, [mistake])
+        }
+        let right = try write(
+            StageDump(of: (3..<43).map { $0 }, on: LanguageModel(contentsOf: checkpoint)).tensors
+        )
+        // A mistake that changes nothing in these tokens explains the right numbers too; these change them.
+        let harmless = try MistakeSearch.explanations(of: right, model: checkpoint, precision: .float32)
+        XCTAssertTrue(
+            Set(harmless).isDisjoint(with: [
+                .indexerRopeInterleaved, .scoresWithoutRelu, .maskAfterSelection, .hadamardQueriesOnly,
+            ])
+        )
+    }
+
     func testAFutureTokenIsNamed() throws {
         let ours = try dump().tensors
         let name = "layer0.selection"

@@ -20,6 +20,28 @@ extension LanguageModel {
     }
 }
 
+extension LanguageModel.Precision: CustomStringConvertible {
+    /// A name: `float32`, or `deployed` or `legacy` with the rounding of activations, as in `deployed-bfloat16`.
+    public var description: String {
+        switch self {
+        case .float32: "float32"
+        case .deployed(let activations): "deployed-\(activations.rawValue)"
+        case .legacy(let activations): "legacy-\(activations.rawValue)"
+        }
+    }
+
+    /// The precision of a name.
+    ///
+    /// - Parameter name: as `description` gives it.
+    public init?(name: String) {
+        let all = StorageFormat.allCases.flatMap {
+            [Self.deployed(activations: $0), .legacy(activations: $0)]
+        }
+        guard let known = ([.float32] + all).first(where: { $0.description == name }) else { return nil }
+        self = known
+    }
+}
+
 /// What a precision means for the layers of one model.
 package struct Arithmetic: Equatable, Sendable {
     /// How activations are rounded between operators.
