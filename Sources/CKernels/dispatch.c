@@ -5,6 +5,7 @@
 
 static const dsa_kernels *const tables[] = {
 #if defined(__x86_64__)
+    &dsa_avx512bf16_kernels,
     &dsa_avx512_kernels,
     &dsa_avx2_kernels,
 #elif defined(__aarch64__)

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 typedef struct dsa_kernels {
-    const char *name;           // "scalar", "avx2", "avx512", "neon"
+    const char *name;           // "scalar", "avx2", "avx512", "avx512bf16", "neon"
     bool (*is_supported)(void); // does this processor run every slot of the table?
 
     // MARK: Number formats (bit for bit equal to scalar, save the payload of a NaN)

@@ -1,0 +1,34 @@
+// The table for AVX-512 with BF16 and VBMI (Zen 4, Sapphire Rapids): that of AVX-512, and products of bfloat16.
+
+#include "../tables.h"
+#include "avx512bf16.h"
+
+#if defined(__x86_64__)
+
+static bool is_supported(void) {
+    return dsa_avx512_kernels.is_supported() && __builtin_cpu_supports("avx512bf16")
+        && __builtin_cpu_supports("avx512vbmi");
+}
+
+const dsa_kernels dsa_avx512bf16_kernels = {
+    .name = "avx512bf16",
+    .is_supported = is_supported,
+    .widen_bf16 = dsa_avx512_widen_bf16,
+    .widen_f16 = dsa_avx512_widen_f16,
+    .widen_e4m3 = dsa_avx512_widen_e4m3,
+    .narrow_bf16 = dsa_avx512_narrow_bf16,
+    .narrow_e4m3 = dsa_avx512_narrow_e4m3,
+    .dot_f32 = dsa_avx512_dot_f32,
+    .gemv_f32 = dsa_avx512_gemv_f32,
+    .gemv_bf16 = dsa_avx512_gemv_bf16,
+    .gemv_f16 = dsa_avx512_gemv_f16,
+    .gemv_e4m3 = dsa_avx512_gemv_e4m3,
+    .axpy_f32 = dsa_avx512_axpy_f32,
+    .scale_f32 = dsa_avx512_scale_f32,
+    .silu_multiply = dsa_avx512_silu_multiply,
+    .max_f32 = dsa_avx512_max_f32,
+    .exp_sum = dsa_avx512_exp_sum,
+    .relu_weighted_sum = dsa_avx512_relu_weighted_sum,
+};
+
+#endif
