@@ -51,10 +51,7 @@ struct DumpCommand: ParsableCommand {
         guard [prompt, promptFile, promptTokens].compactMap({ $0 }).count == 1 else {
             throw ValidationError("Give one of --prompt, --prompt-file and --prompt-tokens.")
         }
-        let known = Stage.allCases.map(\.rawValue) + ["logits"]
-        for stage in wanted ?? [] where !known.contains(stage) {
-            throw ValidationError("'\(stage)' is no stage; there are \(known.joined(separator: ", ")).")
-        }
+        _ = try wanted
     }
 
     func run() throws {
@@ -62,17 +59,27 @@ struct DumpCommand: ParsableCommand {
         let dump = try StageDump(
             of: tokens(model),
             on: model,
-            attention: attention,
-            form: form,
-            chunk: chunk,
+            run: StageDump.Run(attention: attention, form: form, chunk: chunk),
             stages: wanted
         )
         try dump.write(to: URL(fileURLWithPath: out))
         Terminal.note("\(dump.tensors.count) tensors in \(out)")
     }
 
-    private var wanted: Set<String>? {
-        stages.map { Set($0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }) }
+    private var wanted: Set<Stage>? {
+        get throws {
+            guard let stages else { return nil }
+            return try Set(
+                stages.split(separator: ",").map { part in
+                    let name = part.trimmingCharacters(in: .whitespaces)
+                    guard let stage = Stage(rawValue: name) else {
+                        let known = Stage.allCases.map(\.rawValue).joined(separator: ", ")
+                        throw ValidationError("'\(name)' is no stage; there are \(known).")
+                    }
+                    return stage
+                }
+            )
+        }
     }
 
     private func tokens(_ model: LanguageModel) throws -> [Int] {

@@ -1,5 +1,6 @@
 import Conformance
 import Foundation
+import SparseAttention
 import SparseInference
 import XCTest
 
@@ -44,25 +45,148 @@ final class StageDiffTests: XCTestCase {
         XCTAssertTrue(first?.hint?.contains("RoPE layout") == true)
     }
 
-    func testAKnownMistakeIsFoundByItsNumbers() throws {
-        let fixtures = try XCTUnwrap(Bundle.module.url(forResource: "Fixtures", withExtension: nil))
-        let checkpoint = fixtures.appendingPathComponent("checkpoints/tiny-v32-f32")
-        for mistake in [Mistake.indexerRopeInterleaved, .scoresWithoutRelu] {
-            let wrong = try LanguageModel(contentsOf: checkpoint, mistake: mistake)
-            let theirs = try write(StageDump(of: (3..<43).map { $0 }, on: wrong).tensors)
-            let found = try MistakeSearch.explanations(of: theirs, model: checkpoint, precision: .float32)
-            XCTAssertEqual(found, [mistake])
+    func testEveryMistakeIsNamedFromTwoDumpsInEitherOrder() throws {
+        for (checkpoint, precision) in [
+            ("tiny-v32-bf16", LanguageModel.Precision.float32),
+            ("tiny-v32-fp8", .deployed(activations: .bfloat16)),
+        ] {
+            // Long enough for top-k to choose, and for groups of experts to be left out.
+            let tokens = (0..<64).map { 3 + $0 * 41 % 250 }
+            let folder = try fixtures.appendingPathComponent("checkpoints/" + checkpoint)
+            var dumps: [String: SafetensorsFile] = [:]
+            for mistake in [nil] + Mistake.allCases.map(Optional.some) {
+                let model = try LanguageModel(contentsOf: folder, precision: precision, mistake: mistake)
+                dumps[mistake?.rawValue ?? ""] = try write(
+                    StageDump(of: tokens, on: model, stages: [.latents, .indexScores, .selection, .experts])
+                )
+            }
+            let right = try XCTUnwrap(dumps[""])
+            let search = MistakeSearch { try XCTUnwrap(dumps[$0?.rawValue ?? ""]) }
+            for (index, mistake) in Mistake.allCases.enumerated() {
+                let wrong = try XCTUnwrap(dumps[mistake.rawValue])
+                if mistake.needsFloat8 && precision == .float32 {
+                    XCTAssertNil(try StageDiff(right, wrong).firstDifference, mistake.rawValue)
+                    continue
+                }
+                let isTurned = index % 2 == 1
+                let found = try search.explanations(
+                    of: isTurned ? wrong : right,
+                    isTurned ? right : wrong
+                )
+                XCTAssertEqual(found.map(\.mistake), [mistake])
+                XCTAssertEqual(found.map(\.side), [isTurned ? .ours : .theirs])
+            }
         }
-        let right = try write(
-            StageDump(of: (3..<43).map { $0 }, on: LanguageModel(contentsOf: checkpoint)).tensors
+    }
+
+    func testAMistakeIsNamedAmongTheNoiseOfAnotherEngine() throws {
+        let folder = try fixtures.appendingPathComponent("checkpoints/tiny-v32-f32")
+        let tokens = (0..<40).map { 3 + $0 * 37 % 250 }
+        let expanded = StageDump.Run(form: .expanded, chunk: 64)
+        let ours = try write(StageDump(of: tokens, on: LanguageModel(contentsOf: folder), run: expanded))
+        // The other form of attention sums in another order; the other engine lacks most stages.
+        let wrong = try LanguageModel(contentsOf: folder, mistake: .scoresWithoutRelu)
+        let theirs = try write(
+            StageDump(
+                of: tokens,
+                on: wrong,
+                run: StageDump.Run(form: .absorbed, chunk: 7),
+                stages: [.selection, .hidden, .logits]
+            )
         )
-        // A mistake that changes nothing in these tokens explains the right numbers too; these change them.
-        let harmless = try MistakeSearch.explanations(of: right, model: checkpoint, precision: .float32)
-        XCTAssertTrue(
-            Set(harmless).isDisjoint(with: [
-                .indexerRopeInterleaved, .scoresWithoutRelu, .maskAfterSelection, .hadamardQueriesOnly,
-            ])
+        let found = try MistakeSearch(ours, model: folder).explanations(of: ours, theirs)
+        XCTAssertEqual(found.map(\.mistake), [.scoresWithoutRelu])
+        XCTAssertEqual(found.first?.side, .theirs)
+    }
+
+    func testAnotherCheckpointIsNoWitness() throws {
+        let ours = try dump()
+        var theirs = ours.tensors
+        theirs["layer0.hidden"] = nil
+        let folder = try fixtures.appendingPathComponent("checkpoints/tiny-v3-dense")
+        let (left, right) = (
+            try write(ours), try edit("logits", of: theirs) { floats, _ in floats.map { -$0 } }
         )
+        XCTAssertThrowsError(try MistakeSearch(left, model: folder).explanations(of: left, right)) {
+            XCTAssertEqual($0 as? MistakeSearch.Fault, .otherCheckpoint)
+        }
+    }
+
+    func testADumpTellsHowItWasMade() throws {
+        let run = StageDump.Run(attention: .dense, form: .absorbed, chunk: 5)
+        let model = try LanguageModel(contentsOf: fixtures.appendingPathComponent("checkpoints/tiny-v32-f32"))
+        let again = try StageDump.Run(StageDump(of: [3, 4, 5, 6, 7, 8], on: model, run: run).metadata)
+        XCTAssertEqual(again.attention, .dense)
+        XCTAssertEqual(again.form, .absorbed)
+        XCTAssertEqual(again.chunk, 5)
+        XCTAssertEqual(again.precision, .float32)
+        XCTAssertEqual(again.checkpoint, model.folder.standardizedFileURL.path)
+    }
+
+    func testDeployedNumericsDumpCodesThatGiveTheirScores() throws {
+        let folder = try fixtures.appendingPathComponent("checkpoints/tiny-v32-fp8")
+        let model = try LanguageModel(contentsOf: folder, precision: .deployed(activations: .bfloat16))
+        let file = try write(
+            StageDump(of: (0..<48).map { 3 + $0 * 37 % 250 }, on: model, run: .init(chunk: 20))
+        )
+        let shape = try file.find("layer0.indexQueryCodes").shape
+        let indexer = try LightningIndexer(
+            heads: shape[1],
+            headDim: shape[2],
+            topK: 1,
+            precision: .float8(.powerOfTwo)
+        )
+        func rows(_ stage: String) throws -> QuantizedRows {
+            let codes = try file.find("layer0.\(stage)Codes").shape
+            return try QuantizedRows(
+                rows: codes.dropLast().reduce(1, *),
+                columns: shape[2],
+                codes: file.bytes(of: "layer0.\(stage)Codes"),
+                scales: file.floats(of: "layer0.\(stage)Scales")
+            )
+        }
+        let scores = try indexer.scores(
+            queryCodes: rows("indexQuery"),
+            weights: Tensor(file.floats(of: "layer0.headWeights"), shape: [48, shape[1]]),
+            keyCodes: rows("indexKey"),
+            from: 0
+        )
+        let dumped = try file.floats(of: "layer0.indexScores")
+        XCTAssertEqual(scores.count, dumped.count)
+        for (found, expected) in zip(dumped, scores.elements) where found != expected {
+            XCTAssertEqual(found, expected, accuracy: 1e-5 * abs(expected))
+        }
+    }
+
+    func testTiedScoresAreNotADivergence() throws {
+        let ours = try dump().tensors
+        let name = "layer0.selection"
+        let file = try write(ours)
+        let width = try XCTUnwrap(file.find(name).shape.last)
+        var positions = try file.int32s(of: name)
+        // The last token exchanges the least of its choice for the best it left out, whose score we make equal.
+        let start = 95 * width
+        var scores = try file.floats(of: "layer0.indexScores")
+        let chosen = Set(positions[start..<start + width])
+        let left = try XCTUnwrap((0..<96).first { !chosen.contains(Int32($0)) })
+        let given = try XCTUnwrap(chosen.min { scores[95 * 96 + Int($0)] < scores[95 * 96 + Int($1)] })
+        positions[try XCTUnwrap(positions[start...].firstIndex(of: given))] = Int32(left)
+        var theirs = ours
+        theirs[name] = StoredTensor(positions, shape: [96, width])
+        let divergent = try StageDiff(file, write(theirs))
+        XCTAssertEqual(divergent.first?.name, name)
+        XCTAssertEqual(divergent.first?.selection?.onlyTheirs, [Int32(left)])
+        XCTAssertGreaterThan(try XCTUnwrap(divergent.first?.selection?.scoreLost), 0)
+        scores[95 * 96 + left] = scores[95 * 96 + Int(given)]
+        var tied = ours
+        tied["layer0.indexScores"] = StoredTensor(scores, shape: [96, 96])
+        var tiedTheirs = tied
+        tiedTheirs[name] = theirs[name]
+        let diff = try StageDiff(write(tied), write(tiedTheirs))
+        XCTAssertNil(diff.first)
+        XCTAssertEqual(diff.firstDifference?.selection?.tiedTokens, 1)
+        // What follows is compared before that token only.
+        XCTAssertEqual(diff.rows.first { $0.name == "layer1.hidden" }?.tokens, 95)
     }
 
     func testAFutureTokenIsNamed() throws {
@@ -75,7 +199,8 @@ final class StageDiffTests: XCTestCase {
         theirs[name] = StoredTensor(positions, shape: try file.find(name).shape)
         let first = try StageDiff(file, write(theirs)).first
         XCTAssertEqual(first?.name, name)
-        XCTAssertTrue(first?.note.hasPrefix("token 0") == true)
+        XCTAssertEqual(first?.selection?.token, 0)
+        XCTAssertEqual(first?.selection?.onlyTheirs, [5])
         XCTAssertTrue(first?.hint?.contains("causal") == true)
     }
 
@@ -116,11 +241,18 @@ final class StageDiffTests: XCTestCase {
     }
 
     private func dump(chunk: Int = Session.defaultChunk) throws -> StageDump {
-        let fixtures = try XCTUnwrap(Bundle.module.url(forResource: "Fixtures", withExtension: nil))
-        let model = try LanguageModel(
-            contentsOf: fixtures.appendingPathComponent("checkpoints/tiny-v32-f32")
-        )
-        return try StageDump(of: (0..<96).map { 3 + $0 * 7 % 50 }, on: model, chunk: chunk)
+        let model = try LanguageModel(contentsOf: fixtures.appendingPathComponent("checkpoints/tiny-v32-f32"))
+        return try StageDump(of: (0..<96).map { 3 + $0 * 7 % 50 }, on: model, run: .init(chunk: chunk))
+    }
+
+    private var fixtures: URL {
+        get throws { try XCTUnwrap(Bundle.module.url(forResource: "Fixtures", withExtension: nil)) }
+    }
+
+    private func write(_ dump: StageDump) throws -> SafetensorsFile {
+        let url = folder.appendingPathComponent("\(UUID().uuidString).safetensors")
+        try dump.write(to: url)
+        return try SafetensorsFile(contentsOf: url)
     }
 
     private func write(_ tensors: [String: StoredTensor]) throws -> SafetensorsFile {
@@ -131,10 +263,18 @@ final class StageDiffTests: XCTestCase {
 
     private func edited(_ name: String, _ edit: ([Float], Int) -> [Float]) throws -> StageDiff.Row? {
         let ours = try dump().tensors
-        let file = try write(ours)
+        return try StageDiff(write(ours), self.edit(name, of: ours, edit)).first
+    }
+
+    private func edit(
+        _ name: String,
+        of tensors: [String: StoredTensor],
+        _ edit: ([Float], Int) -> [Float]
+    ) throws -> SafetensorsFile {
+        let file = try write(tensors)
         let shape = try file.find(name).shape
-        var theirs = ours
-        theirs[name] = StoredTensor(edit(try file.floats(of: name), shape.last ?? 1), shape: shape)
-        return try StageDiff(file, write(theirs)).first
+        var edited = tensors
+        edited[name] = StoredTensor(edit(try file.floats(of: name), shape.last ?? 1), shape: shape)
+        return try write(edited)
     }
 }

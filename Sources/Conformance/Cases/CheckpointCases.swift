@@ -182,6 +182,7 @@ final class StageRecorder {
             case (.numbers(let earlier), .tensor(let tensor)):
                 values[key] = .numbers(earlier + tensor.elements)
             case (_, .tensor(let tensor)): values[key] = .numbers(tensor.elements)
+            case (_, .codes): break
             case (let earlier, .selection(let selection)): append(selection.sets, to: earlier, at: key)
             case (let earlier, .choices(let choices)):
                 append(choices.map { $0.map(Int32.init) }, to: earlier, at: key)

@@ -119,7 +119,7 @@ extension OperatorCases {
                     rotation: rope.rotation(at: 0..<tokens),
                     options: ForwardOptions(form: form),
                     selection: &selection,
-                    watch: { _, _ in }
+                    probe: nil
                 )
                 return [
                     Comparison.equal(

@@ -17,7 +17,7 @@ extension WriterFault: CustomStringConvertible {
         case .byteCount(let name, let found, let expected):
             "tensor \"\(name)\" has \(found) bytes, its shape needs \(expected)"
         case .dataType(let name, let found):
-            "tensor \"\(name)\" has dtype \(found), expected F32, BF16, I32 or U8"
+            "tensor \"\(name)\" has dtype \(found), expected F32, BF16, I32, U8 or F8_E4M3"
         case .unwritable(let file, let reason):
             "\(file): cannot be written: \(reason)"
         }
@@ -100,7 +100,7 @@ package enum SafetensorsWriter {
         var object: [String: Any] = metadata.isEmpty ? [:] : ["__metadata__": metadata]
         var offset = 0
         for (name, tensor) in tensors {
-            guard [.float32, .bfloat16, .int32, .uint8].contains(tensor.dataType) else {
+            guard [.float32, .bfloat16, .int32, .uint8, .float8E4M3].contains(tensor.dataType) else {
                 throw WriterFault.dataType(name: name, found: tensor.dataType)
             }
             let expected = tensor.shape.reduce(tensor.dataType.byteWidth, *)

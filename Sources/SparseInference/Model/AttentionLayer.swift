@@ -116,7 +116,7 @@ package struct AttentionLayer: Sendable {
     ///   - rotation: cosine and sine of the tokens' positions.
     ///   - options: how to compute.
     ///   - selection: the previous layer's selection on entry, this layer's on return; nil for all tokens.
-    ///   - watch: called with each stage.
+    ///   - probe: watches the stages.
     /// - Returns: `[tokens, hiddenDim]`.
     /// - Throws: `SparseAttentionError`, such as `cacheFull`.
     package func callAsFunction(
@@ -125,12 +125,14 @@ package struct AttentionLayer: Sendable {
         rotation: RotaryEmbedding.Rotation,
         options: ForwardOptions,
         selection: inout TokenSelection?,
-        watch: (Stage, StageProbe.Value) -> Void
+        probe: LayerProbe?
     ) throws -> Tensor {
         let tokens = hidden.shape[0]
+        try record(input: hidden, to: probe)
         let (queries, queryLatent) = try makeQueries(hidden, rotation: rotation)
-        if let queryLatent { watch(.queryLatent, .tensor(queryLatent)) }
-        try appendLatents(hidden, to: cache, rotation: rotation, watch: watch)
+        if let queryLatent { probe?.record(.queryLatent, queryLatent) }
+        probe?.record(.queries, queries)
+        try appendLatents(hidden, to: cache, rotation: rotation, probe: probe)
         selection = try select(
             hidden,
             queryLatent: queryLatent,
@@ -138,7 +140,7 @@ package struct AttentionLayer: Sendable {
             rotation: rotation,
             options: options,
             previous: selection,
-            watch: watch
+            probe: probe
         )
         let result = try attention.attend(
             queries,
@@ -147,9 +149,26 @@ package struct AttentionLayer: Sendable {
             at: selection,
             form: options.form ?? arithmetic.form(tokens: tokens)
         )
-        watch(.attentionOutput, .tensor(result.output))
-        watch(.logSumExp, .tensor(result.logSumExp))
-        return try outputProjection(result.output.reshaped([tokens, dimensions.heads * dimensions.valueDim]))
+        probe?.record(.attentionOutput, result.output)
+        probe?.record(.logSumExp, result.logSumExp)
+        let projected = try outputProjection(
+            result.output.reshaped([tokens, dimensions.heads * dimensions.valueDim])
+        )
+        probe?.record(.attentionProjected, projected)
+        return projected
+    }
+
+    /// Records the input, and its codes where projections quantize it.
+    private func record(input hidden: Tensor, to probe: LayerProbe?) throws {
+        guard let probe else { return }
+        probe.record(.attentionInput, hidden)
+        guard let coded = try latentProjection.codedInput(hidden) else { return }
+        try probe.record(
+            coded,
+            tokens: hidden.shape[0],
+            codes: .attentionInputCodes,
+            scales: .attentionInputScales
+        )
     }
 
     private func makeQueries(
@@ -176,7 +195,7 @@ package struct AttentionLayer: Sendable {
         _ hidden: Tensor,
         to cache: LayerCache,
         rotation: RotaryEmbedding.Rotation,
-        watch: (Stage, StageProbe.Value) -> Void
+        probe: LayerProbe?
     ) throws {
         let rows = try latentProjection(hidden)
         var latents = arithmetic.rounded(try latentNorm(rows.columns(0..<dimensions.latentDim)))
@@ -186,7 +205,8 @@ package struct AttentionLayer: Sendable {
         var ropeKeys = rows.columns(dimensions.latentDim..<dimensions.rowDim)
         try rope.rotate(&ropeKeys, by: rotation, layout: ropeLayout)
         ropeKeys = arithmetic.rounded(ropeKeys)
-        watch(.latents, .tensor(latents))
+        probe?.record(.latents, latents)
+        probe?.record(.ropeKeys, ropeKeys)
         try cache.latents.append(latents: latents, ropeKeys: ropeKeys)
     }
 
@@ -200,35 +220,33 @@ package struct AttentionLayer: Sendable {
         rotation: RotaryEmbedding.Rotation,
         options: ForwardOptions,
         previous: TokenSelection?,
-        watch: (Stage, StageProbe.Value) -> Void
+        probe: LayerProbe?
     ) throws -> TokenSelection? {
         guard let indexer, let queryLatent else {
             return sharesSelection && options.attention == .sparse ? previous : nil
         }
         let keys = try indexer.keys(hidden, rotation: rotation)
-        watch(.indexKeys, .tensor(keys))
+        try indexer.record(keys: keys, to: probe)
         try cache.indexKeys.append(keys)
-        guard options.attention == .sparse, arithmetic.mistake != .denseAboveTopK else { return nil }
+        guard options.attention == .sparse else { return nil }
         let tokens = hidden.shape[0]
         let position = cache.latents.count - tokens
-        guard cache.latents.count > indexer.topK else {
-            if options.probe != nil {
+        guard cache.latents.count > indexer.topK, arithmetic.mistake != .denseAboveTopK else {
+            if let probe {
                 // Nothing is left to choose, but who watches wants to see every token's operands.
                 let operands = try indexer.operands(hidden, queryLatent: queryLatent, rotation: rotation)
-                watch(.indexQueries, .tensor(operands.queries))
-                watch(.headWeights, .tensor(operands.weights))
+                try indexer.record(operands, keys: cache.indexKeys, to: probe)
+                probe.record(
+                    .selection,
+                    .selection(.everything(queryTokens: tokens, position: position))
+                )
             }
-            watch(.selection, .selection(.everything(queryTokens: tokens, position: position)))
             return nil
         }
-        let selection = try indexer.select(
-            hidden,
-            queryLatent: queryLatent,
-            keys: cache.indexKeys,
-            rotation: rotation,
-            watch: watch
-        )
-        watch(.selection, .selection(selection))
+        let operands = try indexer.operands(hidden, queryLatent: queryLatent, rotation: rotation)
+        try indexer.record(operands, keys: cache.indexKeys, to: probe)
+        let selection = try indexer.select(operands, keys: cache.indexKeys)
+        probe?.record(.selection, .selection(selection))
         return selection
     }
 }

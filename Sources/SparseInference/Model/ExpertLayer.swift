@@ -53,12 +53,15 @@ struct ExpertLayer: Sendable {
 
     /// - Parameters:
     ///   - rows: `[tokens, hiddenDim]`.
-    ///   - watch: called with each stage.
+    ///   - probe: watches the stages.
     /// - Returns: `[tokens, hiddenDim]`: the weighted sum over experts, ascending, plus the shared experts.
     /// - Throws: `SparseAttentionError.nonFinite` for an input that cannot be quantized.
-    func callAsFunction(_ rows: Tensor, watch: (Stage, StageProbe.Value) -> Void) throws -> Tensor {
-        let choices = router(rows)
-        watch(.experts, .choices(choices.map { $0.map(\.expert) }))
+    func callAsFunction(_ rows: Tensor, probe: LayerProbe?) throws -> Tensor {
+        let scores = router.scores(rows)
+        let choices = router.choose(scores)
+        probe?.record(.routerScores, scores)
+        probe?.record(.experts, .choices(choices.map { $0.map(\.expert) }))
+        probe?.record(.expertWeights, try weights(choices))
         var members = [[(row: Int, weight: Float)]](repeating: [], count: experts.count)
         for (row, choice) in choices.enumerated() {
             for (expert, weight) in choice {
@@ -76,5 +79,10 @@ struct ExpertLayer: Sendable {
             output.add(try shared(rows))
         }
         return arithmetic.rounded(output)
+    }
+
+    /// The weights of the chosen experts, `[tokens, experts]`.
+    private func weights(_ choices: [Router.Choice]) throws -> Tensor {
+        try Tensor(choices.flatMap { $0.map(\.weight) }, shape: [choices.count, choices.first?.count ?? 0])
     }
 }

@@ -12,7 +12,7 @@ struct IndexerLayer: Sendable {
     private let rope: RotaryEmbedding
     private let layout: RopeLayout
     private let ropeOffset: Int  // where the rotated elements of a head begin
-    private let arithmetic: Arithmetic
+    let arithmetic: Arithmetic
 
     init(
         _ indexer: IndexerConfiguration,
@@ -73,43 +73,103 @@ struct IndexerLayer: Sendable {
         return arithmetic.rounded(keys)
     }
 
-    /// Selects the tokens each new token attends to.
+    /// What new tokens are scored with.
+    struct Operands {
+        /// The index queries after RoPE, `[tokens, indexHeads, indexHeadDim]`.
+        var queries: Tensor
+        /// The head weights, `[tokens, indexHeads]`.
+        var weights: Tensor
+        /// The indexer that scores them.
+        var indexer: LightningIndexer
+
+        /// The number of query tokens.
+        var tokens: Int { queries.shape[0] }
+    }
+
+    /// Makes the index queries of new tokens, after RoPE, and their head weights.
     ///
     /// - Parameters:
     ///   - hidden: `[tokens, hiddenDim]`, the attention's normalised input.
     ///   - queryLatent: `[tokens, queryLatentDim]`, normalised.
-    ///   - keys: all index keys so far, the new tokens' included.
     ///   - rotation: cosine and sine of the tokens' positions.
-    ///   - watch: called with each stage.
-    /// - Returns: the selection.
+    /// - Returns: what the new tokens are scored with.
     /// - Throws: `SparseAttentionError` for an input that cannot be quantized.
-    func select(
-        _ hidden: Tensor,
-        queryLatent: Tensor,
-        keys: borrowing IndexKeyCache,
-        rotation: RotaryEmbedding.Rotation,
-        watch: (Stage, StageProbe.Value) -> Void
-    ) throws -> TokenSelection {
-        let tokens = hidden.shape[0]
-        let (queries, weights) = try operands(hidden, queryLatent: queryLatent, rotation: rotation)
-        watch(.indexQueries, .tensor(queries))
-        watch(.headWeights, .tensor(weights))
-        if let mistake = arithmetic.mistake {
-            return try select(with: mistake, queries: queries, weights: weights, keys: keys)
-        }
-        return try indexer.select(queries: queries, weights: weights, keys: keys, from: keys.count - tokens)
-    }
-
-    /// Makes the index queries of new tokens, after RoPE, and their head weights.
     func operands(
         _ hidden: Tensor,
         queryLatent: Tensor,
         rotation: RotaryEmbedding.Rotation
-    ) throws -> (queries: Tensor, weights: Tensor) {
+    ) throws -> Operands {
         let shape: Shape = [hidden.shape[0], indexer.heads, indexer.headDim]
         var queries = try queryProjection(queryLatent).reshaped(shape)
         try rotate(&queries, by: rotation)
-        return (arithmetic.rounded(queries), try headWeights(hidden))
+        return Operands(
+            queries: arithmetic.rounded(queries),
+            weights: try headWeights(hidden),
+            indexer: indexer
+        )
+    }
+
+    /// Selects the tokens each new token attends to.
+    ///
+    /// - Parameters:
+    ///   - operands: of the new tokens.
+    ///   - keys: all index keys so far, the new tokens' included.
+    /// - Returns: the selection.
+    /// - Throws: `SparseAttentionError` for an input that cannot be quantized.
+    func select(_ operands: Operands, keys: borrowing IndexKeyCache) throws -> TokenSelection {
+        let operands = try mistaken(operands)
+        if let shown = mistakenPosition(keyTokens: keys.count, tokens: operands.tokens) {
+            return try selectOneByOne(operands, keys: keys, at: shown)
+        }
+        return try operands.indexer.select(
+            queries: operands.queries,
+            weights: operands.weights,
+            keys: keys,
+            from: keys.count - operands.tokens
+        )
+    }
+
+    /// Records new index keys and what becomes of them.
+    func record(keys: Tensor, to probe: LayerProbe?) throws {
+        guard let probe else { return }
+        probe.record(.indexKeys, keys)
+        guard case .float8(let format, let rotated) = indexer.precision else { return }
+        let rows = try keys.hadamardRotated().rounded(to: rotated)
+        probe.record(.indexKeysRotated, rows)
+        try probe.record(
+            QuantizedRows(quantizing: rows, format: format),
+            tokens: keys.shape[0],
+            codes: .indexKeyCodes,
+            scales: .indexKeyScales
+        )
+    }
+
+    /// Records what new tokens are scored with, and the scores of all tokens they see.
+    func record(_ operands: Operands, keys: borrowing IndexKeyCache, to probe: LayerProbe?) throws {
+        guard let probe else { return }
+        let tokens = operands.tokens
+        probe.record(.indexQueries, operands.queries)
+        if case .float8(let format, let rotated) = indexer.precision {
+            let rows = try operands.queries.hadamardRotated().rounded(to: rotated)
+            probe.record(.indexQueriesRotated, rows)
+            try probe.record(
+                QuantizedRows(quantizing: rows, format: format),
+                tokens: tokens,
+                codes: .indexQueryCodes,
+                scales: .indexQueryScales
+            )
+        }
+        probe.record(.headWeights, operands.weights)
+        let scored = try mistaken(operands)
+        let scores = try keys.withRows { rows throws(SparseAttentionError) in
+            try scored.indexer.scores(
+                queries: scored.queries,
+                weights: scored.weights,
+                keys: rows.widened(),
+                from: rows.rows - tokens
+            )
+        }
+        probe.record(.indexScores, scores)
     }
 
     private func rotate(_ vectors: inout Tensor, by rotation: RotaryEmbedding.Rotation) throws {

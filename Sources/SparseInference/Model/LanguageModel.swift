@@ -15,6 +15,9 @@ public struct LanguageModel: Sendable {
     /// Turns text into tokens and back; nil when the checkpoint has no `tokenizer.json`.
     public let tokenizer: Tokenizer?
 
+    /// Where the checkpoint lies.
+    package let folder: URL
+
     let checkpoint: Checkpoint
     private let embedding: WeightMatrix  // [vocabularySize, hiddenDim]
     private let layers: [TransformerLayer]
@@ -74,6 +77,7 @@ public struct LanguageModel: Sendable {
         tokenizer =
             FileManager.default.fileExists(atPath: tokenizerFile.path)
             ? try Tokenizer(contentsOf: folder) : nil
+        self.folder = folder
         self.configuration = configuration
         self.checkpoint = checkpoint
         self.precision = precision

@@ -98,13 +98,21 @@ package struct Arithmetic: Equatable, Sendable {
     /// The inputs of an FP8 linear layer: quantized and back, or as they are where the arithmetic is float32.
     func quantized(_ rows: Tensor) throws -> Tensor {
         guard let inputFormat else { return rows }
-        guard mistake == .scaleRoundedLate, inputFormat == .powerOfTwo else {
+        guard mistake == .scaleRoundedLate else {
             return try rows.roundedThroughFloat8(format: inputFormat)
+        }
+        return try coded(rows)?.dequantized().reshaped(rows.shape) ?? rows
+    }
+
+    /// The codes and scales of such inputs; nil where the arithmetic is float32.
+    func coded(_ rows: Tensor) throws -> QuantizedRows? {
+        guard let inputFormat else { return nil }
+        guard mistake == .scaleRoundedLate, inputFormat == .powerOfTwo else {
+            return try QuantizedRows(quantizing: rows, format: inputFormat)
         }
         let late = try QuantizedRows(quantizing: rows, format: .float32)
         let scales = late.scales.map { UE8M0(roundingUp: $0).float }
         return try QuantizedRows(rows: late.rows, columns: late.columns, codes: late.codes, scales: scales)
-            .dequantized().reshaped(rows.shape)
     }
 
     /// The form of latent attention a chunk is run in, unless the caller forces one: nil for the cheaper.

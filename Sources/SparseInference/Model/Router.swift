@@ -71,11 +71,26 @@ package struct Router: Sendable {
     /// - Parameter rows: `[tokens, hiddenDim]`.
     /// - Returns: one choice a token.
     package func callAsFunction(_ rows: Tensor) -> [Choice] {
-        let logits = weight.apply(to: rows, workers: workers)
+        choose(scores(rows))
+    }
+
+    /// The sigmoid scores of every row, without bias, `[tokens, experts]`.
+    func scores(_ rows: Tensor) -> Tensor {
+        var scores = weight.apply(to: rows, workers: workers)
+        scores.withMutableElements { scores in
+            for index in scores.indices {
+                scores[index] = 1 / (1 + exp(-scores[index]))
+            }
+        }
+        return scores
+    }
+
+    /// Chooses by the scores of every row, `[tokens, experts]`.
+    func choose(_ scores: Tensor) -> [Choice] {
         let experts = weight.rows
-        return logits.withElements { logits in
-            (0..<rows.shape.rows).map { row in
-                choose((0..<experts).map { 1 / (1 + exp(-logits[row * experts + $0])) })
+        return scores.withElements { scores in
+            (0..<scores.count / max(experts, 1)).map { row in
+                choose((0..<experts).map { scores[row * experts + $0] })
             }
         }
     }

@@ -56,9 +56,7 @@ struct TransformerLayer: Sendable {
         options: ForwardOptions,
         selection: inout TokenSelection?
     ) throws {
-        let watch = { (stage: Stage, value: StageProbe.Value) in
-            if let probe = options.probe { probe.record(stage, index, value) }
-        }
+        let probe = options.probe?.layer(index)
         // A norm sees the sum before it is rounded, the next sum sees it rounded.
         let attended = try attention(
             arithmetic.rounded(attentionNorm(hidden)),
@@ -66,16 +64,17 @@ struct TransformerLayer: Sendable {
             rotation: rotation,
             options: options,
             selection: &selection,
-            watch: watch
+            probe: probe
         )
         hidden = arithmetic.rounded(hidden)
         hidden.add(attended)
         let normalised = arithmetic.rounded(try feedForwardNorm(hidden))
+        probe?.record(.feedForwardInput, normalised)
         hidden = arithmetic.rounded(hidden)
         switch feedForward {
         case .dense(let layer): hidden.add(try layer(normalised))
-        case .experts(let layer): hidden.add(try layer(normalised, watch: watch))
+        case .experts(let layer): hidden.add(try layer(normalised, probe: probe))
         }
-        watch(.hidden, .tensor(hidden))
+        probe?.record(.hidden, hidden)
     }
 }

@@ -111,6 +111,11 @@ package struct Linear: Sendable {
         arithmetic.rounded(try unrounded(rows))
     }
 
+    /// The codes an FP8 weight's inputs become; nil where they are not quantized.
+    func codedInput(_ rows: Tensor) throws -> QuantizedRows? {
+        weight.isFloat8 ? try arithmetic.coded(rows) : nil
+    }
+
     /// The same, with outputs left in float32.
     func unrounded(_ rows: Tensor) throws -> Tensor {
         weight.apply(to: weight.isFloat8 ? try arithmetic.quantized(rows) : rows, workers: workers)
