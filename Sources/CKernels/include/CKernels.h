@@ -34,7 +34,7 @@ typedef struct dsa_kernels {
     // sign; NaN gives 0x7F with the sign of x.
     void (*narrow_e4m3)(size_t count, const float *x, uint8_t *y);
 
-    // MARK: Dot products (float32 accumulators; error at most that of `count` roundings in any order)
+    // MARK: Dot products (error at most that of `count` float32 roundings in any order; scalar sums in double)
 
     // The sum of x[i] * y[i].
     float (*dot_f32)(size_t count, const float *x, const float *y);

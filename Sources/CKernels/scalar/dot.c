@@ -1,15 +1,16 @@
-// Dot products in index order, one float32 accumulator, a rounding for each product and each sum.
+// Dot products in index order. The sum is kept in double and rounded once: every product of two floats is exact in
+// it, so this is the value that faster tables approximate.
 
 #pragma STDC FP_CONTRACT OFF
 
 #include "scalar.h"
 
 float dsa_scalar_dot_f32(size_t count, const float *x, const float *y) {
-    float sum = 0;
+    double sum = 0;
     for (size_t i = 0; i < count; i++) {
-        sum += x[i] * y[i];
+        sum += (double)x[i] * y[i];
     }
-    return sum;
+    return (float)sum;
 }
 
 // In all of these: w is [rows, stride], x is [columns], y is [rows].
@@ -24,32 +25,32 @@ void dsa_scalar_gemv_f32(
 void dsa_scalar_gemv_bf16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y) {
     for (size_t r = 0; r < rows; r++) {
-        float sum = 0;
+        double sum = 0;
         for (size_t c = 0; c < columns; c++) {
-            sum += dsa_scalar_from_bf16(w[r * stride + c]) * x[c];
+            sum += (double)dsa_scalar_from_bf16(w[r * stride + c]) * x[c];
         }
-        y[r] = sum;
+        y[r] = (float)sum;
     }
 }
 
 void dsa_scalar_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y) {
     for (size_t r = 0; r < rows; r++) {
-        float sum = 0;
+        double sum = 0;
         for (size_t c = 0; c < columns; c++) {
-            sum += dsa_scalar_from_f16(w[r * stride + c]) * x[c];
+            sum += (double)dsa_scalar_from_f16(w[r * stride + c]) * x[c];
         }
-        y[r] = sum;
+        y[r] = (float)sum;
     }
 }
 
 void dsa_scalar_gemv_e4m3(
     size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y) {
     for (size_t r = 0; r < rows; r++) {
-        float sum = 0;
+        double sum = 0;
         for (size_t c = 0; c < columns; c++) {
-            sum += dsa_scalar_from_e4m3(w[r * stride + c]) * x[c];
+            sum += (double)dsa_scalar_from_e4m3(w[r * stride + c]) * x[c];
         }
-        y[r] = sum;
+        y[r] = (float)sum;
     }
 }

@@ -44,10 +44,10 @@ static float exponential(float t) {
 // x = -infinity is tested by itself: with a shift of -infinity, the maximum of a row that sees nothing, the
 // argument would be NaN.
 float dsa_scalar_exp_sum(size_t count, float scale, float shift, const float *x, float *y) {
-    float sum = 0;
+    double sum = 0;
     for (size_t i = 0; i < count; i++) {
         y[i] = x[i] == -INFINITY ? 0 : exponential(fmaf(scale, x[i], -shift));
         sum += y[i];
     }
-    return sum;
+    return (float)sum;
 }
