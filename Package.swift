@@ -95,3 +95,17 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzz targets have no `main`, libFuzzer brings it: only `.ci/fuzz` asks for them.
+if Context.environment["DSA_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "dsa-fuzz",
+            dependencies: ["SparseInference", "Conformance"],
+            path: "Tests/Fuzz",
+            exclude: ["README.md", "Seeds", "Dictionaries"],
+            sources: ["Targets"],
+            swiftSettings: settings
+        )
+    )
+}

@@ -1,10 +1,15 @@
 import Foundation
 import SparseAttention
-import SparseInference
+package import SparseInference
 
 /// A safetensors file of expected values.
-struct GoldenFile {
+package struct GoldenFile {
     let file: SafetensorsFile
+
+    /// Reads expected values from an opened file.
+    package init(_ file: SafetensorsFile) {
+        self.file = file
+    }
 
     init(_ url: URL) throws {
         file = try SafetensorsFile(contentsOf: url)
@@ -97,7 +102,7 @@ extension JSONValue {
 }
 
 /// What can be wrong with the golden data themselves.
-enum GoldenFault: Error, Equatable, Sendable {
+package enum GoldenFault: Error, Equatable, Sendable {
     /// A JSON file lacks a key, or has something else under it.
     case missingKey(String)
 }

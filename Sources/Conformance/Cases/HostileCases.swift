@@ -1,17 +1,25 @@
-import Foundation
-import SparseInference
+package import Foundation
+package import SparseInference
 
 /// Part E: files that lie, each of which has to be refused with a typed error, and valid controls.
-struct HostileCases {
+package struct HostileCases {
     private let folder: URL
     private let manifest: [JSONValue]
 
     init(_ folder: URL) throws {
-        self.folder = folder
-        manifest = try readJSON(folder.appendingPathComponent("manifest.json")).at("cases").array ?? []
+        try self.init(folder, manifest: readJSON(folder.appendingPathComponent("manifest.json")))
     }
 
-    var all: [ConformanceCase] {
+    /// The cases of a folder whose `manifest.json` is read already.
+    ///
+    /// - Throws: when the manifest holds no list of cases.
+    package init(_ folder: URL, manifest: JSONValue) throws {
+        self.folder = folder
+        self.manifest = try manifest.at("cases").array ?? []
+    }
+
+    /// The cases, in the order of the manifest.
+    package var all: [ConformanceCase] {
         get throws {
             try manifest.map { item in
                 let (name, kind) = (try item.text("name"), try item.text("kind"))

@@ -3,14 +3,20 @@ import SparseAttention
 import SparseInference
 
 /// Part A: number formats and quantization, bit for bit unless stated.
-struct NumericsCases {
+package struct NumericsCases {
     private let golden: GoldenFile
 
     init(_ url: URL) throws {
-        golden = try GoldenFile(url)
+        self.init(try GoldenFile(url))
     }
 
-    var all: [ConformanceCase] {
+    /// The cases of opened data.
+    package init(_ golden: GoldenFile) {
+        self.golden = golden
+    }
+
+    /// The cases, one for each group of tensors.
+    package var all: [ConformanceCase] {
         formats + activations + weights + hadamard
     }
 

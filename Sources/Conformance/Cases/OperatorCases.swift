@@ -1,9 +1,9 @@
 import Foundation
 import SparseAttention
-import SparseInference
+package import SparseInference
 
 /// Part B: single operators, against results computed in float64.
-struct OperatorCases {
+package struct OperatorCases {
     let golden: GoldenFile
     let parameters: JSONValue
 
@@ -11,11 +11,17 @@ struct OperatorCases {
     static let bound = 2e-5
 
     init(_ url: URL, parameters: URL) throws {
-        golden = try GoldenFile(url)
-        self.parameters = try readJSON(parameters)
+        self.init(try GoldenFile(url), parameters: try readJSON(parameters))
     }
 
-    var all: [ConformanceCase] {
+    /// The cases of opened data and their scalar parameters.
+    package init(_ golden: GoldenFile, parameters: JSONValue) {
+        self.golden = golden
+        self.parameters = parameters
+    }
+
+    /// The cases, one for each group of tensors.
+    package var all: [ConformanceCase] {
         norms + rotary + feedForward + attention + packedRows + indexer + divergence
     }
 

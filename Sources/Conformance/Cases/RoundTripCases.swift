@@ -2,14 +2,20 @@ import Foundation
 import SparseAttention
 
 /// Part C2: the FP8 latent cache of the deployed numerics as an operator, bit for bit.
-struct RoundTripCases {
+package struct RoundTripCases {
     private let golden: GoldenFile
 
     init(_ url: URL) throws {
-        golden = try GoldenFile(url)
+        self.init(try GoldenFile(url))
     }
 
-    var all: [ConformanceCase] {
+    /// The cases of opened data.
+    package init(_ golden: GoldenFile) {
+        self.golden = golden
+    }
+
+    /// The cases, one for each group of tensors.
+    package var all: [ConformanceCase] {
         golden.groups("kv_roundtrip.", endingBefore: ".output").map { group in
             ConformanceCase("deployed/\(group)") { [golden] in
                 let parts = group.split(separator: ".")

@@ -1,12 +1,11 @@
 import Foundation
-import SparseInference
+package import SparseInference
 
 /// Part D: a tokenizer and what its reference makes of many texts.
-struct TokenizerCases {
-    private let folder: URL
+package struct TokenizerCases {
     private let name: String
     private let cases: JSONValue
-    private let unpacked: Data?
+    private let load: () throws -> Tokenizer
 
     /// The cases of a folder.
     ///
@@ -16,23 +15,32 @@ struct TokenizerCases {
     ///   - tokenizer: the contents of `tokenizer.json`, where the folder holds it compressed.
     /// - Throws: when the cases cannot be read.
     init(_ folder: URL, name: String, tokenizer: Data? = nil) throws {
-        self.folder = folder
-        self.name = name
-        unpacked = tokenizer
-        cases = try readJSON(folder.appendingPathComponent("tokenizer_cases.json"))
+        let cases = try readJSON(folder.appendingPathComponent("tokenizer_cases.json"))
+        self.init(cases, name: name) {
+            guard let tokenizer else { return try Tokenizer(contentsOf: folder) }
+            return try Tokenizer(tokenizer: JSONValue(parsing: [UInt8](tokenizer)))
+        }
     }
 
-    var all: [ConformanceCase] {
+    /// The cases of a file that is read already.
+    ///
+    /// - Parameters:
+    ///   - cases: what `tokenizer_cases.json` holds.
+    ///   - name: what the cases are called.
+    ///   - load: makes the tokenizer, anew for each case.
+    package init(_ cases: JSONValue, name: String, load: @escaping () throws -> Tokenizer) {
+        self.cases = cases
+        self.name = name
+        self.load = load
+    }
+
+    /// Encoding, decoding, and decoding token by token.
+    package var all: [ConformanceCase] {
         [
             ConformanceCase("\(name)/encode") { try compareEncoding() },
             ConformanceCase("\(name)/decode") { try compareDecoding(of: ["encode_decode", "decode_only"]) },
             ConformanceCase("\(name)/streaming") { try compareStreaming() },
         ]
-    }
-
-    private func load() throws -> Tokenizer {
-        guard let unpacked else { return try Tokenizer(contentsOf: folder) }
-        return try Tokenizer(tokenizer: JSONValue(parsing: [UInt8](unpacked)))
     }
 
     private func compareEncoding() throws -> Outcome {

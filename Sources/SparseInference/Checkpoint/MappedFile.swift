@@ -1,11 +1,11 @@
 package import Foundation
 
-/// The bytes of a file, mapped into memory to be read.
+/// The bytes of a file, mapped into memory to be read, or bytes in memory that stand for a file's.
 ///
 /// The map lives as long as the object. Nobody may shorten the file meanwhile: the system answers a read
 /// beyond its end by ending the process.
 package final class MappedFile: @unchecked Sendable {
-    // Sendable: the pages are mapped for reading alone, and nothing changes between init and deinit.
+    // Sendable: the bytes are there for reading alone, and nothing changes between init and deinit.
 
     /// The file's name, without the path that leads to it.
     package let name: String
@@ -16,6 +16,9 @@ package final class MappedFile: @unchecked Sendable {
     /// How many bytes the file has.
     package var byteCount: Int { bytes.count }
 
+    /// Whether the bytes are pages of a file, rather than memory of its own.
+    private let isMapped: Bool
+
     /// Maps a regular file, also one behind symbolic links.
     ///
     /// - Parameter url: where the file is.
@@ -25,12 +28,28 @@ package final class MappedFile: @unchecked Sendable {
         name = url.lastPathComponent
         do {
             bytes = try MappedFile.map(url)
+            isMapped = true
         } catch {
             throw .checkpoint(file: url.lastPathComponent, error)
         }
     }
 
+    /// Keeps a copy of bytes that lie in no file.
+    ///
+    /// - Parameters:
+    ///   - bytes: what the file would hold.
+    ///   - name: what errors call it.
+    package init(copying bytes: UnsafeRawBufferPointer, name: String) {
+        self.name = name
+        // As many bytes as there are, and no alignment: a read beyond them is one that a sanitizer sees.
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+        copy.copyMemory(from: bytes)
+        self.bytes = UnsafeRawBufferPointer(copy)
+        isMapped = false
+    }
+
     deinit {
+        guard isMapped else { return bytes.deallocate() }
         if let base = bytes.baseAddress {
             munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
         }

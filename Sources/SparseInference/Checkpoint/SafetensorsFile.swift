@@ -24,15 +24,23 @@ package final class SafetensorsFile: Sendable {
     /// - Parameter url: where the file is.
     /// - Throws: `SparseInferenceError.checkpoint` when the file cannot be read or its header lies: lengths,
     ///   names, types, shapes, offsets, gaps and overlaps.
-    package init(contentsOf url: URL) throws(SparseInferenceError) {
-        map = try MappedFile(contentsOf: url)
+    package convenience init(contentsOf url: URL) throws(SparseInferenceError) {
+        try self.init(MappedFile(contentsOf: url))
+    }
+
+    /// Checks all that the header of a file claims.
+    ///
+    /// - Parameter file: the whole file, mapped or in memory.
+    /// - Throws: `SparseInferenceError.checkpoint` when its header lies.
+    package init(_ file: MappedFile) throws(SparseInferenceError) {
+        map = file
         do {
             let header = try SafetensorsHeader(of: map)
             tensors = try SafetensorsFile.byName(header.entries)
             names = header.entries.map(\.name)
             metadata = header.metadata
         } catch {
-            throw .checkpoint(file: url.lastPathComponent, error)
+            throw .checkpoint(file: file.name, error)
         }
     }
 

@@ -1,12 +1,12 @@
 import Foundation
 
 /// The checked `model.safetensors.index.json`: which file holds which tensor.
-struct WeightIndex {
+package struct WeightIndex {
     /// The names of the tensors with their file, in the order of the index.
-    let places: [(tensor: String, shard: String)]
+    package let places: [(tensor: String, shard: String)]
 
     /// The files, each once, by name.
-    let shards: [String]
+    package let shards: [String]
 
     /// A larger index is refused unread; in bytes.
     ///
@@ -19,11 +19,18 @@ struct WeightIndex {
     init(contentsOf url: URL) throws(SparseInferenceError) {
         let value = try JSONValue(contentsOf: url, limit: Self.largestFile)
         do {
-            places = try WeightIndex.places(value)
-            shards = Set(places.map(\.shard)).sorted()
+            try self.init(value)
         } catch {
             throw .checkpoint(file: url.lastPathComponent, error)
         }
+    }
+
+    /// Checks what an index holds.
+    ///
+    /// - Throws: the first `CheckpointFault` met.
+    package init(_ value: JSONValue) throws(CheckpointFault) {
+        places = try WeightIndex.places(value)
+        shards = Set(places.map(\.shard)).sorted()
     }
 
     private static func places(
