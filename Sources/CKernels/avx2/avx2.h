@@ -3,6 +3,7 @@
 #ifndef DSA_AVX2_H
 #define DSA_AVX2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -142,6 +143,11 @@ void dsa_avx2_scale_f32(size_t count, float a, float *x);
 void dsa_avx2_silu_multiply(size_t count, const float *gate, const float *up, float *y);
 float dsa_avx2_max_f32(size_t count, const float *x);
 float dsa_avx2_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
+void dsa_avx2_multiply_bf16(
+    size_t m, size_t n, size_t pairs, const uint16_t *a, size_t a_stride, const uint16_t *panels,
+    size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);
+void dsa_avx2_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
+float dsa_avx2_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
 void dsa_avx2_relu_weighted_sum(
     size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
 

@@ -10,6 +10,12 @@
 #define DSA_AVX512BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16")))
 #define DSA_AVX512BF16_INLINE static inline __attribute__((always_inline)) DSA_AVX512BF16
 
+// The slots, as in CKernels.h.
+void dsa_avx512bf16_multiply_bf16(
+    size_t m, size_t n, size_t pairs, const uint16_t *a, size_t a_stride, const uint16_t *panels,
+    size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);
+void dsa_avx512bf16_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
+
 #endif
 
 #endif

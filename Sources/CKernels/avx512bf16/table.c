@@ -28,6 +28,11 @@ const dsa_kernels dsa_avx512bf16_kernels = {
     .silu_multiply = dsa_avx512_silu_multiply,
     .max_f32 = dsa_avx512_max_f32,
     .exp_sum = dsa_avx512_exp_sum,
+    .pack_columns_bf16 = dsa_avx512_pack_columns_bf16,
+    .pack_rows_bf16 = dsa_avx512_pack_rows_bf16,
+    .multiply_bf16 = dsa_avx512bf16_multiply_bf16,
+    .rescale_e4m3_bf16 = dsa_avx512bf16_rescale_e4m3_bf16,
+    .exp_sum_bf16 = dsa_avx512_exp_sum_bf16,
     .relu_weighted_sum = dsa_avx512_relu_weighted_sum,
 };
 

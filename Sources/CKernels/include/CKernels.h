@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+// The columns of a panel: how the right factor of a product of bfloat16 is packed.
+#define DSA_PANEL_COLUMNS 48
+
 typedef struct dsa_kernels {
     const char *name;           // "scalar", "avx2", "avx512", "avx512bf16", "neon"
     bool (*is_supported)(void); // does this processor run every slot of the table?
@@ -66,6 +69,34 @@ typedef struct dsa_kernels {
     // fused multiply-add), down to results of 2^-126; smaller results may be flushed to 0.
     // NaN gives NaN. y may be x.
     float (*exp_sum)(size_t count, float scale, float shift, const float *x, float *y);
+
+    // MARK: Products of bfloat16 (products exact, sums in float32)
+    //
+    // The right factor B [k, n] comes packed: panels of 48 columns, one after the other, each
+    // [pairs = ceil(k / 2)][48][2], rows 2p and 2p + 1 of a column side by side. What lies beyond k or n is 0.
+
+    // Packs B from its columns: columns[j] holds column j, [k]. (B is the transpose of a matrix of rows.)
+    void (*pack_columns_bf16)(size_t n, size_t k, const uint16_t *const *columns, uint16_t *panels);
+    // Packs B from its rows: rows[i] holds row i, [n].
+    void (*pack_rows_bf16)(size_t k, size_t n, const uint16_t *const *rows, uint16_t *panels);
+    // c[i, j] = base + factor[j] * sum over k of a[i, k] * b[k, j]: base is c[i, j] when `accumulating`, else 0.
+    //
+    // Without factors (NULL) the sum goes on from `base`, pair after pair: results do not depend on how k is
+    // split into calls, at even k. The value of one element depends on its row of a and its column
+    // of b alone, never on m or n. Error at most that of k + 2 float32 roundings of the terms' magnitudes.
+    // Subnormal numbers, among inputs, products and sums, may count as 0. NaN and infinities spread as in a sum.
+    void (*multiply_bf16)(
+        size_t m, size_t n, size_t pairs,
+        const uint16_t *a, size_t a_stride,         // [m, 2 * pairs], rows a_stride elements apart
+        const uint16_t *panels, size_t panel_stride, // elements from a panel to the next, >= 96 * pairs
+        const float *factors,                        // [n], or NULL
+        float *c, size_t c_stride,                   // [m, n]
+        bool accumulating
+    );
+    // y[i] = the E4M3 code x[i] times scale, rounded to bfloat16 as narrow_bf16 does (NaN: any).
+    void (*rescale_e4m3_bf16)(size_t count, float scale, const uint8_t *x, uint16_t *y);
+    // exp_sum, with y rounded to bfloat16 after it has been added to the sum.
+    float (*exp_sum_bf16)(size_t count, float scale, float shift, const float *x, uint16_t *y);
 
     // MARK: Lightning indexer
 

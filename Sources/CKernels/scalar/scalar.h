@@ -3,6 +3,7 @@
 #ifndef DSA_SCALAR_H
 #define DSA_SCALAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -52,6 +53,13 @@ void dsa_scalar_scale_f32(size_t count, float a, float *x);
 void dsa_scalar_silu_multiply(size_t count, const float *gate, const float *up, float *y);
 float dsa_scalar_max_f32(size_t count, const float *x);
 float dsa_scalar_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
+void dsa_scalar_pack_columns_bf16(size_t n, size_t k, const uint16_t *const *columns, uint16_t *panels);
+void dsa_scalar_pack_rows_bf16(size_t k, size_t n, const uint16_t *const *rows, uint16_t *panels);
+void dsa_scalar_multiply_bf16(
+    size_t m, size_t n, size_t pairs, const uint16_t *a, size_t a_stride, const uint16_t *panels,
+    size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);
+void dsa_scalar_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
+float dsa_scalar_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
 void dsa_scalar_relu_weighted_sum(
     size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
 

@@ -25,5 +25,10 @@ const dsa_kernels dsa_scalar_kernels = {
     .silu_multiply = dsa_scalar_silu_multiply,
     .max_f32 = dsa_scalar_max_f32,
     .exp_sum = dsa_scalar_exp_sum,
+    .pack_columns_bf16 = dsa_scalar_pack_columns_bf16,
+    .pack_rows_bf16 = dsa_scalar_pack_rows_bf16,
+    .multiply_bf16 = dsa_scalar_multiply_bf16,
+    .rescale_e4m3_bf16 = dsa_scalar_rescale_e4m3_bf16,
+    .exp_sum_bf16 = dsa_scalar_exp_sum_bf16,
     .relu_weighted_sum = dsa_scalar_relu_weighted_sum,
 };
