@@ -17,7 +17,7 @@ package enum Kernels {
     package static var name: String { String(cString: active.name) }
 
     /// The table in use: the best one, or the one the environment forces.
-    private nonisolated(unsafe) static let active: dsa_kernels = {
+    nonisolated(unsafe) static let active: dsa_kernels = {
         // Sendable in fact: constant function pointers and a constant name.
         do {
             return try selectTable(named: ProcessInfo.processInfo.environment[environmentVariable])

@@ -22,7 +22,7 @@ package struct BlockScales: Sendable {
         BlockScales(values, blockColumns: blockColumns, firstRow: firstRow + first)
     }
 
-    fileprivate subscript(row row: Int, column column: Int) -> Float {
+    subscript(row row: Int, column column: Int) -> Float {
         values[(firstRow + row) / Self.width * blockColumns + column / Self.width]
     }
 
@@ -73,7 +73,7 @@ package struct WeightMatrix: @unchecked Sendable {
     /// How the elements are stored.
     package let format: Format
 
-    private let base: UnsafeRawPointer
+    let base: UnsafeRawPointer
     private let owner: AnyObject
 
     /// Refers to `rows · columns` elements at `base`, in row-major order.
@@ -187,9 +187,18 @@ extension WeightMatrix {
     /// - Parameters:
     ///   - inputs: `[n, columns]`.
     ///   - output: `[n, rows]`, overwritten.
+    ///   - products: the numbers that are multiplied; `applyRounded` describes `.bfloat16`.
     ///   - workers: the threads to use.
-    package func apply(to inputs: MatrixView, into output: MutableMatrixView, workers: Workers) {
+    package func apply(
+        to inputs: MatrixView,
+        into output: MutableMatrixView,
+        products: ProductArithmetic = .float32,
+        workers: Workers
+    ) {
         precondition(inputs.columns == columns && output.columns == rows && inputs.rows == output.rows)
+        guard products == .float32 else {
+            return applyRounded(to: inputs, into: output, workers: workers)
+        }
         guard inputs.rows > 1 else {
             if inputs.rows == 1 {
                 workers.run(count: rows, tile: Self.vectorTileRows) { range in
@@ -211,10 +220,14 @@ extension WeightMatrix {
     }
 
     /// `inputs · weightᵀ` as a new tensor `[n, rows]`.
-    package func apply(to inputs: Tensor, workers: Workers) -> Tensor {
+    package func apply(
+        to inputs: Tensor,
+        products: ProductArithmetic = .float32,
+        workers: Workers
+    ) -> Tensor {
         var output = Tensor(uninitialized: [inputs.shape.rows, rows])
         output.withMutableMatrix { output in
-            inputs.withMatrix { apply(to: $0, into: output, workers: workers) }
+            inputs.withMatrix { apply(to: $0, into: output, products: products, workers: workers) }
         }
         return output
     }

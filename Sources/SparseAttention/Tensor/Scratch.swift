@@ -14,10 +14,18 @@ package final class Scratch {
 
     /// Takes the next matrix; it lives as long as this object.
     package func matrix(rows: Int, columns: Int) -> MutableMatrixView {
-        let byteCount = rows * columns * MemoryLayout<Float>.stride
-        precondition(used + byteCount <= buffer.byteCount, "scratch is too small")
-        let base = (buffer.base + used).bindMemory(to: Float.self, capacity: max(rows * columns, 1))
-        used += (byteCount + AlignedBuffer.alignment - 1) & ~(AlignedBuffer.alignment - 1)
+        let base = array(of: Float.self, count: rows * columns)
         return MutableMatrixView(base: base, rows: rows, columns: columns, stride: columns)
+    }
+
+    /// Takes the next `count` numbers or pointers; they live as long as this object.
+    package func array<Element: BitwiseCopyable>(of type: Element.Type, count: Int)
+        -> UnsafeMutablePointer<Element>
+    {
+        let byteCount = count * MemoryLayout<Element>.stride
+        precondition(used + byteCount <= buffer.byteCount, "scratch is too small")
+        let base = (buffer.base + used).bindMemory(to: Element.self, capacity: max(count, 1))
+        used += (byteCount + AlignedBuffer.alignment - 1) & ~(AlignedBuffer.alignment - 1)
+        return base
     }
 }

@@ -25,6 +25,13 @@ package struct MatrixCase: Hashable, Sendable {
         MatrixCase(rows: 3, depth: 4, columns: 0, seed: 10),
     ]
 
+    /// Sizes around a panel of 48 columns, a block of 512 inputs and the blocks of 128 that share a scale.
+    package static let blocks: [MatrixCase] = [
+        MatrixCase(rows: 9, depth: 515, columns: 50, seed: 11),
+        MatrixCase(rows: 3, depth: 641, columns: 131, seed: 12),
+        MatrixCase(rows: 20, depth: 130, columns: 97, seed: 13),
+    ]
+
     /// `[rows, depth]` and, transposed, `[columns, depth]`.
     package var factors: (left: Tensor, right: Tensor) {
         var generator = SeededGenerator(seed: seed)

@@ -1,0 +1,73 @@
+import CKernels
+
+// MARK: - Products of bfloat16
+
+extension Kernels {
+    /// The columns of one panel of a packed factor.
+    package static let panelColumns = Int(DSA_PANEL_COLUMNS)
+
+    /// Packs a factor `[k, n]` from its columns, `[k]` each.
+    package static func pack(
+        columns: UnsafePointer<UnsafePointer<UInt16>?>,
+        count n: Int,
+        length k: Int,
+        into panels: UnsafeMutablePointer<UInt16>
+    ) {
+        active.pack_columns_bf16(n, k, columns, panels)
+    }
+
+    /// Packs a factor `[k, n]` from its rows, `[n]` each.
+    package static func pack(
+        rows: UnsafePointer<UnsafePointer<UInt16>?>,
+        count k: Int,
+        length n: Int,
+        into panels: UnsafeMutablePointer<UInt16>
+    ) {
+        active.pack_rows_bf16(k, n, rows, panels)
+    }
+
+    /// `output = left · right`, or the same added to it; the product times one factor for each column, if given.
+    package static func multiply(
+        _ left: BFloat16Matrix,
+        panels: UnsafePointer<UInt16>,
+        panelStride: Int,
+        factors: UnsafePointer<Float>?,
+        accumulating: Bool,
+        into output: MutableMatrixView
+    ) {
+        active.multiply_bf16(
+            left.rows,
+            output.columns,
+            (left.columns + 1) / 2,
+            left.base,
+            left.stride,
+            panels,
+            panelStride,
+            factors,
+            output.base,
+            output.stride,
+            accumulating
+        )
+    }
+
+    /// Widens E4M3 codes, multiplies them by a scale and rounds to bfloat16.
+    package static func rescale(
+        float8 x: UnsafePointer<UInt8>,
+        by scale: Float,
+        toBFloat16 y: UnsafeMutablePointer<UInt16>,
+        count: Int
+    ) {
+        active.rescale_e4m3_bf16(count, scale, x, y)
+    }
+
+    /// `y[i] = exp(scale * x[i] - shift)` rounded to bfloat16; returns the float32 sum of the unrounded numbers.
+    package static func exponentiate(
+        _ x: UnsafePointer<Float>,
+        scale: Float,
+        shift: Float,
+        toBFloat16 y: UnsafeMutablePointer<UInt16>,
+        count: Int
+    ) -> Float {
+        active.exp_sum_bf16(count, scale, shift, x, y)
+    }
+}
