@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 enum { panel = DSA_PANEL_COLUMNS, lanes = 16, tile_rows = 4, tile_vectors = panel / lanes };
+enum { ahead = 512 }; // bytes between what is read and what is fetched
 
 // MARK: Packing
 
@@ -61,6 +62,10 @@ DSA_AVX512 void dsa_avx512_pack_columns_bf16(
             from[i] = columns[v * lanes + (i < left ? i : 0)];
         }
         for (size_t p = 0; p < pairs; p += lanes) {
+            // 16 streams at once are more than the processor follows by itself.
+            for (size_t i = 0; i < lanes; i++) {
+                _mm_prefetch((const char *)(from[i] + 2 * p) + ahead, _MM_HINT_T0);
+            }
             __mmask32 tail = lanes32(k - 2 * p);
             __m512i r[lanes];
 #pragma clang loop unroll(full)

@@ -1,8 +1,8 @@
 // MARK: - Products of bfloat16
 
 extension WeightMatrix {
-    /// Inputs of one packed block: with `tileRows` outputs, a fifth of a second-level cache of 1 MiB.
-    private static let blockColumns = 512
+    /// Inputs of one packed block: with `tileRows` outputs, two fifths of a second-level cache of 1 MiB.
+    private static let blockColumns = 1024
     /// Outputs of one tile of work, whole panels; fewer where there is little to share the work of packing.
     private static func tileRows(inputs: Int, rows: Int) -> Int {
         (inputs < 16 ? 1 : rows < 2048 ? 2 : 4) * Kernels.panelColumns
@@ -16,7 +16,7 @@ extension WeightMatrix {
     ///
     /// Weights stored in bfloat16 and E4M3 codes enter as they are; an E4M3 weight sums each block of 128 inputs by
     /// itself and multiplies it by the block's scale. Weights in float32 or float16 are rounded. The results of one
-    /// input row do not depend on the others, nor on how many there are.
+    /// input row do not depend on the others; a single row may be summed in another order than two or more.
     ///
     /// Operations: `2 · n · rows · columns`; bytes: the stored weight once for each 1024 input rows.
     ///
@@ -33,6 +33,10 @@ extension WeightMatrix {
         workers.run(count: inputs.rows, tile: Self.blockInputs) { range in
             rounded.rows(range).round(inputs.rows(range))
         }
+        if inputs.rows == 1, isStoredRounded {
+            // Bound by memory: the weight is read once, straight through.
+            return applyStored(to: rounded, into: output, workers: workers)
+        }
         let tile = Self.tileRows(inputs: inputs.rows, rows: rows)
         let tiles = tileCount(rows, tile)
         workers.run(
@@ -46,6 +50,25 @@ extension WeightMatrix {
                 multiply(rounded.rows(tokens), range, memory, output.rows(tokens).columns(range))
             }
         )
+        withExtendedLifetime(memory) {}
+    }
+
+    /// Whether the stored elements are what the product takes.
+    private var isStoredRounded: Bool {
+        switch format {
+        case .bfloat16, .float8: true
+        case .float32, .float16: false
+        }
+    }
+
+    /// The product with one rounded input row.
+    private func applyStored(to input: BFloat16Matrix, into output: MutableMatrixView, workers: Workers) {
+        let memory = Scratch(floats: columns)
+        let vector = memory.matrix(rows: 1, columns: columns)
+        Kernels.widen(bfloat16: input.base, into: vector.base, count: columns)
+        workers.run(count: rows, tile: Self.vectorTileRows) { range in
+            multiply(range, vector: vector.base, into: output.base + range.lowerBound)
+        }
         withExtendedLifetime(memory) {}
     }
 

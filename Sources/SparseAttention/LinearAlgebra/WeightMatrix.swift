@@ -178,7 +178,7 @@ extension WeightMatrix {
     private static let tileFloats = 1 << 17
 
     /// Outputs computed as one tile of work for a single input row.
-    private static let vectorTileRows = 64
+    static let vectorTileRows = 64
 
     /// `output = inputs · weightᵀ`.
     ///
@@ -243,7 +243,7 @@ extension WeightMatrix {
     }
 
     /// `output[r] = weight[r] · vector` for the rows of a range.
-    private func multiply(
+    func multiply(
         _ range: Range<Int>,
         vector: UnsafePointer<Float>,
         into output: UnsafeMutablePointer<Float>
