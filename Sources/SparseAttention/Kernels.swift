@@ -202,13 +202,120 @@ extension Kernels {
     ) {
         active.narrow_e4m3(count, x, y)
     }
+}
 
-    /// `scores[t] = Σ_h weights[h] · relu(logits[h, t])`, h ascending.
-    package static func reluWeightedSum(
-        logits: MatrixView,
+// MARK: - Lightning indexer
+
+extension Kernels {
+    /// How the numbers of a key are stored.
+    enum KeyFormat: Sendable {
+        case float32, bfloat16, float8
+
+        fileprivate var code: dsa_format {
+            switch self {
+            case .float32: dsa_format_f32
+            case .bfloat16: dsa_format_bf16
+            case .float8: dsa_format_e4m3
+            }
+        }
+
+        /// The size of one number in bytes.
+        var byteCount: Int {
+            switch self {
+            case .float32: 4
+            case .bfloat16: 2
+            case .float8: 1
+            }
+        }
+    }
+
+    /// The keys of a tile.
+    static let tileKeys = Int(dsa_tile_keys)
+
+    /// Whether products of bfloat16 numbers are faster than those of the same numbers in float32.
+    static var multipliesBFloat16: Bool { active.multiplies_bf16 }
+
+    /// The numbers of a tile's keys that there must be room for.
+    static func tileRows(_ dim: Int) -> Int { dsa_tile_rows(dim) }
+
+    /// Widens and transposes up to `tileKeys` keys.
+    ///
+    /// - Parameters:
+    ///   - tile: room for `tileRows(dim) · tileKeys` numbers, in bfloat16 for keys stored no wider, or in float32.
+    ///   - rows: `[keys, dim]` without gaps.
+    static func fill(
+        tile: UnsafeMutableRawPointer,
+        inBFloat16: Bool,
+        keys: Int,
+        dim: Int,
+        rows: UnsafeRawPointer,
+        format: KeyFormat
+    ) {
+        if inBFloat16 {
+            active.key_tile_bf16(format.code, keys, dim, rows, tile.assumingMemoryBound(to: UInt16.self))
+        } else {
+            active.key_tile_f32(format.code, keys, dim, rows, tile.assumingMemoryBound(to: Float.self))
+        }
+    }
+
+    /// Scores the keys of a tile for one query token: `scale[t] · Σ_h weight[h] · relu(q[h] · k[t])`, h ascending.
+    ///
+    /// - Parameters:
+    ///   - tile: as `fill` writes it.
+    ///   - queries: `[heads, dim]` in float32, or `[heads, tileRows(dim)]` in bfloat16, 0 from `dim` on.
+    ///   - weights: `[heads]`.
+    ///   - scales: `[tileKeys]`.
+    ///   - upcoming: memory that will be read soon; a hint.
+    ///   - scores: `[tileKeys]`, overwritten.
+    static func score(
+        tile: UnsafeRawPointer,
+        inBFloat16: Bool,
+        queries: UnsafeRawPointer,
         weights: UnsafePointer<Float>,
+        heads: Int,
+        dim: Int,
+        scales: UnsafePointer<Float>,
+        upcoming: UnsafeRawBufferPointer?,
         into scores: UnsafeMutablePointer<Float>
     ) {
-        active.relu_weighted_sum(logits.rows, logits.columns, logits.stride, logits.base, weights, scores)
+        let (next, bytes) = (upcoming?.baseAddress, upcoming?.count ?? 0)
+        if inBFloat16 {
+            let queries = queries.assumingMemoryBound(to: UInt16.self)
+            let tile = tile.assumingMemoryBound(to: UInt16.self)
+            active.index_scores_bf16(heads, dim, queries, weights, scales, tile, next, bytes, scores)
+        } else {
+            let queries = queries.assumingMemoryBound(to: Float.self)
+            let tile = tile.assumingMemoryBound(to: Float.self)
+            active.index_scores_f32(heads, dim, queries, weights, scales, tile, next, bytes, scores)
+        }
+    }
+}
+
+// MARK: - Selection
+
+extension Kernels {
+    /// What the outputs of `appendRanks` must have room for beyond its scores.
+    static let rankSlack = 16
+
+    /// Appends rank and position, `first + i`, of each score whose rank is above `floor`; returns how many.
+    static func appendRanks(
+        of scores: UnsafePointer<Float>,
+        count: Int,
+        first: Int,
+        above floor: UInt32,
+        to ranks: UnsafeMutablePointer<UInt32>,
+        _ positions: UnsafeMutablePointer<Int32>
+    ) -> Int {
+        active.ranks_above(count, scores, Int32(truncatingIfNeeded: first), floor, ranks, positions)
+    }
+
+    /// Keeps the `wanted` highest of `count` ranks, the earlier of equals, in their order; returns the lowest kept.
+    static func keepHighest(
+        _ wanted: Int,
+        of count: Int,
+        ranks: UnsafeMutablePointer<UInt32>,
+        positions: UnsafeMutablePointer<Int32>
+    ) -> UInt32 {
+        active.keep_highest(count, wanted, ranks, positions)
     }
 }

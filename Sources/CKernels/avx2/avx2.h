@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../exponential.h"
+#include "CKernels.h"
 
 #if defined(__x86_64__)
 
@@ -148,8 +149,13 @@ void dsa_avx2_multiply_bf16(
     size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);
 void dsa_avx2_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
 float dsa_avx2_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
-void dsa_avx2_relu_weighted_sum(
-    size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
+void dsa_avx2_key_tile_f32(dsa_format format, size_t keys, size_t dim, const void *rows, float *tile);
+void dsa_avx2_index_scores_f32(
+    size_t heads, size_t dim, const float *queries, const float *weights, const float *scales,
+    const float *tile, const void *upcoming, size_t upcoming_bytes, float *scores);
+size_t dsa_avx2_ranks_above(
+    size_t count, const float *scores, int32_t first, uint32_t floor, uint32_t *ranks, int32_t *positions);
+uint32_t dsa_avx2_keep_highest(size_t count, size_t wanted, uint32_t *ranks, int32_t *positions);
 
 #endif
 

@@ -34,7 +34,13 @@ const dsa_kernels dsa_avx2_kernels = {
     .multiply_bf16 = dsa_avx2_multiply_bf16,
     .rescale_e4m3_bf16 = dsa_avx2_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_avx2_exp_sum_bf16,
-    .relu_weighted_sum = dsa_avx2_relu_weighted_sum,
+    .multiplies_bf16 = false,
+    .key_tile_f32 = dsa_avx2_key_tile_f32,
+    .key_tile_bf16 = dsa_scalar_key_tile_bf16,
+    .index_scores_f32 = dsa_avx2_index_scores_f32,
+    .index_scores_bf16 = dsa_scalar_index_scores_bf16,
+    .ranks_above = dsa_avx2_ranks_above,
+    .keep_highest = dsa_avx2_keep_highest,
 };
 
 #endif

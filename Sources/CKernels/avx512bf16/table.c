@@ -33,7 +33,13 @@ const dsa_kernels dsa_avx512bf16_kernels = {
     .multiply_bf16 = dsa_avx512bf16_multiply_bf16,
     .rescale_e4m3_bf16 = dsa_avx512bf16_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_avx512_exp_sum_bf16,
-    .relu_weighted_sum = dsa_avx512_relu_weighted_sum,
+    .multiplies_bf16 = true,
+    .key_tile_f32 = dsa_avx512_key_tile_f32,
+    .key_tile_bf16 = dsa_avx512bf16_key_tile_bf16,
+    .index_scores_f32 = dsa_avx512_index_scores_f32,
+    .index_scores_bf16 = dsa_avx512bf16_index_scores_bf16,
+    .ranks_above = dsa_avx512_ranks_above,
+    .keep_highest = dsa_avx512_keep_highest,
 };
 
 #endif

@@ -19,6 +19,17 @@ extern "C" {
 // The columns of a panel: how the right factor of a product of bfloat16 is packed.
 #define DSA_PANEL_COLUMNS 48
 
+// How numbers are stored.
+typedef enum dsa_format { dsa_format_f32, dsa_format_bf16, dsa_format_e4m3 } dsa_format;
+
+// The keys of a tile of the lightning indexer; pages hold as many.
+enum { dsa_tile_keys = 64 };
+
+// The rows of a tile: dim, and what the last 16 bytes of a key may hold beyond it.
+static inline size_t dsa_tile_rows(size_t dim) {
+    return (dim + 15) / 16 * 16;
+}
+
 typedef struct dsa_kernels {
     const char *name;           // "scalar", "avx2", "avx512", "avx512bf16", "neon"
     bool (*is_supported)(void); // does this processor run every slot of the table?
@@ -99,15 +110,63 @@ typedef struct dsa_kernels {
     float (*exp_sum_bf16)(size_t count, float scale, float shift, const float *x, uint16_t *y);
 
     // MARK: Lightning indexer
+    //
+    // scores[t] = scales[t] * sum over h, ascending, of weights[h] * max(q[h] . k[t], 0), in two steps: a tile
+    // of up to 64 keys is widened and transposed once, then scored for as many query tokens as there are. A
+    // decoding token needs 2 * heads * dim operations and reads dim bytes (E4M3) of each key, 128 operations a
+    // byte in V3.2's size: arithmetic is the limit. A tile of dim 128 takes 32 KiB in float32, 16 in bfloat16.
 
-    // scores[t] = sum over h, ascending, of weights[h] * max(logits[h * stride + t], 0), for t in 0 ..< keys.
-    // (may use a fused multiply-add). A NaN logit gives a NaN score.
-    void (*relu_weighted_sum)(
-        size_t heads, size_t keys, size_t stride,
-        const float *logits,  // [heads, keys], rows `stride` floats apart
-        const float *weights, // [heads]
-        float *scores         // [keys], overwritten
+    // Whether index_scores_bf16 is faster than index_scores_f32 on the same values.
+    bool multiplies_bf16;
+
+    // tile[c][t] = the exact value of number c of key t, for c in 0 ..< dim and t in 0 ..< keys; 0 for t in
+    // keys ..< 64. Rows c in dim ..< dsa_tile_rows(dim) are unspecified.
+    void (*key_tile_f32)(
+        dsa_format format,
+        size_t keys,      // at most 64
+        size_t dim,       // numbers in a key
+        const void *rows, // [keys, dim] in `format`, without gaps; no alignment needed
+        float *tile       // [dsa_tile_rows(dim), 64]
     );
+    // As above, in pairs: tile[c / 2][t][c % 2]; when dim is odd, the last pair ends in 0. E4M3 and bfloat16
+    // only; both are exact.
+    void (*key_tile_bf16)(
+        dsa_format format, size_t keys, size_t dim, const void *rows,
+        uint16_t *tile // [dsa_tile_rows(dim) / 2, 64, 2]
+    );
+    // Scores a tile for one query token. Logits and their weighted sum in float32, error at most that of dim
+    // and heads roundings; may use fused multiply-adds. A NaN logit gives a NaN score. The value of one
+    // key depends on that key alone, not on its place or its neighbours.
+    void (*index_scores_f32)(
+        size_t heads, size_t dim,
+        const float *queries, // [heads, dim]
+        const float *weights, // [heads]
+        const float *scales,  // [64]
+        const float *tile,    // as key_tile_f32 writes it
+        const void *upcoming, // a hint: memory that will be read soon, `upcoming_bytes` of it; may be NULL
+        size_t upcoming_bytes,
+        float *scores // [64]
+    );
+    // The same for queries in bfloat16, [heads, dsa_tile_rows(dim)], 0 from dim on. Products are exact;
+    // subnormal inputs and sums may count as 0.
+    void (*index_scores_bf16)(
+        size_t heads, size_t dim, const uint16_t *queries, const float *weights, const float *scales,
+        const uint16_t *tile, const void *upcoming, size_t upcoming_bytes, float *scores);
+
+    // MARK: Selection
+    //
+    // A score's rank is an unsigned number that orders as scores do: 0 for NaN, equal for -0 and 0. One pass
+    // over the scores of a row, 4 bytes each; the survivors are few.
+
+    // Appends the rank and the position, first + i, of every score of rank above `floor`, i ascending.
+    // Returns how many. Both outputs need room for count + 16; what lies beyond the returned number is
+    // unspecified.
+    size_t (*ranks_above)(
+        size_t count, const float *scores, int32_t first, uint32_t floor, uint32_t *ranks, int32_t *positions);
+    // Keeps the `wanted` highest of count ranks and their positions, the earlier of equals, in their order;
+    // 1 <= wanted <= count. Both arrays have room for count + 16; from `wanted` on they are unspecified.
+    // Returns the lowest rank kept. Bisection: at most 33 passes, of 4 bytes a rank.
+    uint32_t (*keep_highest)(size_t count, size_t wanted, uint32_t *ranks, int32_t *positions);
 } dsa_kernels;
 
 // Every table compiled for this architecture, best first; `scalar` is always the last.

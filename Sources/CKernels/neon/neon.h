@@ -132,8 +132,6 @@ void dsa_neon_scale_f32(size_t count, float a, float *x);
 void dsa_neon_silu_multiply(size_t count, const float *gate, const float *up, float *y);
 float dsa_neon_max_f32(size_t count, const float *x);
 float dsa_neon_exp_sum(size_t count, float scale, float shift, const float *x, float *y);
-void dsa_neon_relu_weighted_sum(
-    size_t heads, size_t keys, size_t stride, const float *logits, const float *weights, float *scores);
 
 #endif
 

@@ -30,5 +30,11 @@ const dsa_kernels dsa_scalar_kernels = {
     .multiply_bf16 = dsa_scalar_multiply_bf16,
     .rescale_e4m3_bf16 = dsa_scalar_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_scalar_exp_sum_bf16,
-    .relu_weighted_sum = dsa_scalar_relu_weighted_sum,
+    .multiplies_bf16 = false,
+    .key_tile_f32 = dsa_scalar_key_tile_f32,
+    .key_tile_bf16 = dsa_scalar_key_tile_bf16,
+    .index_scores_f32 = dsa_scalar_index_scores_f32,
+    .index_scores_bf16 = dsa_scalar_index_scores_bf16,
+    .ranks_above = dsa_scalar_ranks_above,
+    .keep_highest = dsa_scalar_keep_highest,
 };

@@ -1,140 +1,157 @@
-/// The scores of a chunk of queries, computed tile by tile and consumed row by row.
+/// The scores of a chunk of queries, computed tile by tile and consumed at once.
 ///
-/// A tile of logits is one matrix product; its rows are cut off at 0, weighted and added up while the tile is
-/// in cache. Nothing of size heads × keys or queries × keys is kept.
+/// A tile of keys is widened once and scored for every query token of a tile of those; its scores go straight into
+/// the selection of each. Nothing of size heads × keys or queries × keys is kept.
 struct IndexScores: Sendable {
-    let queries: Tensor  // [queryTokens, heads, headDim]
-    let weights: Tensor  // [queryTokens, heads], all constants folded in
-    let keys: RowsView  // [keyTokens, headDim]
-    let keyScales: MatrixView?  // [1, keyTokens], applied to each sum
+    let queries: IndexQueries
+    let keys: IndexKeys
     let workers: Workers
 
-    /// Keys in one tile of logits.
-    private static let tileKeys = 512
-    /// Query tokens whose scores one worker holds at a time.
-    private static let tileTokens = 4
-    /// With fewer tiles of queries than this, keys are split over the workers instead.
+    /// Query tokens that share a tile of keys: their queries stay in the second-level cache.
+    private static let tileTokens = 16
+    /// With fewer tiles of queries than this, keys are split over the workers too.
     private static let enoughTiles = 8
+    /// Into how many parts the work is cut then.
+    private static let parts = 16
+    /// The fewest keys of a part.
+    private static let partKeys = 1024
 
-    private var heads: Int { queries.shape[1] }
-    private var queryTokens: Int { queries.shape[0] }
+    private var queryTiles: Int { tileCount(queries.tokens, Self.tileTokens) }
 
+    private func tokens(ofTile tile: Int) -> Range<Int> {
+        tile * Self.tileTokens..<min((tile + 1) * Self.tileTokens, queries.tokens)
+    }
+
+    /// The keys of each part when keys are split; a function of the sizes alone.
+    private func partKeys(visible: Int) -> Int {
+        let parts = tileCount(Self.parts, max(queryTiles, 1))
+        let whole = tileCount(tileCount(visible, parts), IndexKeyTile.keys) * IndexKeyTile.keys
+        return max(whole, Self.partKeys)
+    }
+}
+
+// MARK: - Selecting
+
+extension IndexScores {
     /// Selects the best keys of each query token; the token at row `i` sees `position + i + 1` keys.
     func select(_ topK: TopK, visible: Int, position: Int) -> TokenSelection {
         let slots = min(topK.count, visible)
-        var positions = [Int32](repeating: TokenSelection.unused, count: queryTokens * slots)
+        var positions = [Int32](repeating: TokenSelection.unused, count: queries.tokens * slots)
         positions.withUnsafeMutableBufferPointer { buffer in
             let rows = SelectionRows(buffer: buffer, slots: slots)
-            let tiles = tileCount(queryTokens, Self.tileTokens)
-            if tiles >= Self.enoughTiles {
-                workers.run(
-                    tiles: tiles,
-                    scratch: { ScoreMemory(tokens: Self.tileTokens, columns: visible, scores: self) },
-                    { tile, memory in
-                        let tokens = tile * Self.tileTokens..<min((tile + 1) * Self.tileTokens, queryTokens)
-                        let scores = memory.scores.rows(0..<tokens.count)
-                        compute(tokens, keys: 0..<position + tokens.upperBound, memory: memory, into: scores)
-                        for (row, token) in tokens.enumerated() {
-                            rows.select(topK, scores[row], count: position + token + 1, row: token)
-                        }
-                    }
-                )
+            if queryTiles >= Self.enoughTiles {
+                selectByQueries(topK, visible: visible, position: position, into: rows)
             } else {
-                let scores = all(visible: visible, position: position)
-                scores.withMatrix { scores in
-                    workers.run(tiles: queryTokens) { token in
-                        rows.select(topK, scores[token], count: position + token + 1, row: token)
-                    }
-                }
+                selectByParts(topK, visible: visible, position: position, into: rows)
             }
         }
-        return TokenSelection(trusted: positions, queryTokens: queryTokens, slots: slots)
+        return TokenSelection(trusted: positions, queryTokens: queries.tokens, slots: slots)
     }
 
-    /// All scores, `[queryTokens, visible]`, −infinity where hidden.
-    func all(visible: Int, position: Int) -> Tensor {
-        var scores = Tensor(uninitialized: [queryTokens, visible])
-        let keyTiles = tileCount(visible, Self.tileKeys)
-        scores.withMutableMatrix { scores in
-            workers.run(
-                tiles: tileCount(queryTokens, Self.tileTokens) * keyTiles,
-                scratch: { ScoreMemory(tokens: Self.tileTokens, columns: 0, scores: self) },
-                { index, memory in
-                    let (tile, keyTile) = (index / keyTiles, index % keyTiles)
-                    let tokens = tile * Self.tileTokens..<min((tile + 1) * Self.tileTokens, queryTokens)
-                    let keys = keyTile * Self.tileKeys..<min((keyTile + 1) * Self.tileKeys, visible)
-                    let target = scores.rows(tokens).columns(keys)
-                    compute(tokens, keys: keys, memory: memory, into: target)
-                    for (row, token) in tokens.enumerated() {
-                        let hidden = max(position + token + 1 - keys.lowerBound, 0)
-                        if hidden < keys.count {
-                            (target[row] + hidden).update(repeating: -.infinity, count: keys.count - hidden)
-                        }
+    /// Each worker selects for its own query tokens, from all keys.
+    private func selectByQueries(_ topK: TopK, visible: Int, position: Int, into rows: SelectionRows) {
+        workers.run(
+            tiles: queryTiles,
+            scratch: {
+                SelectionMemory(
+                    self,
+                    streams: (0..<Self.tileTokens).map { _ in
+                        TopKStream(topK, slots: rows.slots, candidates: visible)
                     }
+                )
+            },
+            { tile, memory in
+                let tokens = tokens(ofTile: tile)
+                for stream in memory.streams { stream.reset() }
+                stream(
+                    tokens,
+                    keys: 0..<position + tokens.upperBound,
+                    position: position,
+                    tile: memory.tile,
+                    into: memory.streams
+                )
+                for (token, stream) in zip(tokens, memory.streams) {
+                    stream.finish(into: rows[token])
                 }
-            )
-        }
-        return scores
+            }
+        )
     }
 
-    /// Scores a range of keys for a tile of query tokens.
-    ///
-    /// `output` is `[tokens, keys]`, overwritten.
-    private func compute(
+    /// Each worker selects from its own keys; what the parts kept is put together, in order.
+    private func selectByParts(_ topK: TopK, visible: Int, position: Int, into rows: SelectionRows) {
+        let partKeys = partKeys(visible: visible)
+        let parts = tileCount(visible, partKeys)
+        let kept = (0..<queries.tokens * parts).map { _ in
+            TopKStream(topK, slots: rows.slots, candidates: min(partKeys, visible))
+        }
+        let streams = Streams(all: kept)
+        workers.run(
+            tiles: queryTiles * parts,
+            scratch: { IndexKeyTile(keys, inBFloat16: queries.inBFloat16) },
+            { index, keyTile in
+                let (tile, part) = index.quotientAndRemainder(dividingBy: parts)
+                let tokens = tokens(ofTile: tile)
+                let keys = part * partKeys..<min((part + 1) * partKeys, position + tokens.upperBound)
+                guard keys.lowerBound < keys.upperBound else { return }
+                stream(
+                    tokens,
+                    keys: keys,
+                    position: position,
+                    tile: keyTile,
+                    into: tokens.map { streams.all[$0 * parts + part] }
+                )
+            }
+        )
+        workers.run(tiles: queries.tokens) { token in
+            let row = streams.all[token * parts..<(token + 1) * parts]
+            if parts == 1 {
+                row[token].finish(into: rows[token])
+                return
+            }
+            let kept = row.reduce(0) { $0 + min($1.used, rows.slots) }
+            let merged = TopKStream(topK, slots: rows.slots, candidates: kept, room: kept)
+            for stream in row { merged.add(stream) }
+            merged.finish(into: rows[token])
+        }
+    }
+
+    /// Scores a range of keys for a tile of query tokens and feeds each token's stream with those it sees.
+    private func stream(
         _ tokens: Range<Int>,
         keys range: Range<Int>,
-        memory: ScoreMemory,
-        into output: MutableMatrixView
+        position: Int,
+        tile: IndexKeyTile,
+        into streams: [TopKStream]
     ) {
-        queries.withMatrix { queries in
-            weights.withMatrix { weights in
-                let rows = queries.rows(tokens.lowerBound * heads..<tokens.upperBound * heads)
-                for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.tileKeys) {
-                    let tile = start..<min(start + Self.tileKeys, range.upperBound)
-                    let logits = MutableMatrixView(
-                        base: memory.logits.base,
-                        rows: rows.rows,
-                        columns: tile.count,
-                        stride: tile.count
-                    )
-                    BLAS.multiply(rows, transposed: keys.tile(tile, scratch: memory.keyTile), into: logits)
-                    for (row, token) in tokens.enumerated() {
-                        let target = output[row] + (tile.lowerBound - range.lowerBound)
-                        Kernels.reluWeightedSum(
-                            logits: logits.view.rows(row * heads..<(row + 1) * heads),
-                            weights: weights[token],
-                            into: target
-                        )
-                        if let keyScales {
-                            for key in 0..<tile.count {
-                                target[key] *= keyScales.base[tile.lowerBound + key]
-                            }
-                        }
-                    }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: IndexKeyTile.keys) { scores in
+            guard let scores = scores.baseAddress else { return }
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: IndexKeyTile.keys) {
+                tile.load(from: first, to: range.upperBound)
+                for (token, stream) in zip(tokens, streams) {
+                    let seen = min(position + token + 1, range.upperBound) - first
+                    guard seen > 0 else { continue }
+                    tile.score(queries, token: token, into: scores)
+                    stream.add(scores, count: min(seen, IndexKeyTile.keys), first: first)
                 }
             }
         }
     }
 
     /// One worker's memory.
-    private final class ScoreMemory {
-        let scores: MutableMatrixView  // [tokens, columns]
-        let logits: MutableMatrixView  // [tokens · heads, tileKeys]
-        let keyTile: MutableMatrixView  // [tileKeys, headDim], for keys stored in another format
-        private let scratch: Scratch
+    private final class SelectionMemory {
+        let tile: IndexKeyTile
+        let streams: [TopKStream]
 
-        init(tokens: Int, columns: Int, scores: IndexScores) {
-            let keyFloats = scores.keys.scratchFloats(rows: IndexScores.tileKeys)
-            scratch = Scratch(
-                floats: tokens * columns + tokens * scores.heads * IndexScores.tileKeys + keyFloats
-            )
-            self.scores = scratch.matrix(rows: tokens, columns: columns)
-            logits = scratch.matrix(rows: tokens * scores.heads, columns: IndexScores.tileKeys)
-            keyTile = scratch.matrix(
-                rows: keyFloats == 0 ? 0 : IndexScores.tileKeys,
-                columns: scores.keys.columns
-            )
+        init(_ scores: IndexScores, streams: [TopKStream]) {
+            tile = IndexKeyTile(scores.keys, inBFloat16: scores.queries.inBFloat16)
+            self.streams = streams
         }
+    }
+
+    /// The streams of all query tokens and parts.
+    private struct Streams: @unchecked Sendable {
+        // Sendable: a stream is fed by the one tile it belongs to, and read after all tiles are done.
+        let all: [TopKStream]
     }
 
     /// Where selections are written.
@@ -143,15 +160,58 @@ struct IndexScores: Sendable {
         let buffer: UnsafeMutableBufferPointer<Int32>
         let slots: Int
 
-        func select(_ topK: TopK, _ scores: UnsafePointer<Float>, count: Int, row: Int) {
-            let scores = UnsafeBufferPointer(start: scores, count: count)
-            var target = UnsafeMutableBufferPointer(rebasing: buffer[row * slots..<(row + 1) * slots])
-                .mutableSpan
-            topK.select(scores.span, into: &target)
+        subscript(row: Int) -> UnsafeMutableBufferPointer<Int32> {
+            UnsafeMutableBufferPointer(rebasing: buffer[row * slots..<(row + 1) * slots])
         }
+    }
+}
 
-        func select(_ topK: TopK, _ scores: UnsafeMutablePointer<Float>, count: Int, row: Int) {
-            select(topK, UnsafePointer(scores), count: count, row: row)
+// MARK: - Keeping
+
+extension IndexScores {
+    /// All scores, `[tokens, visible]`, −infinity where hidden.
+    func all(visible: Int, position: Int) -> Tensor {
+        var scores = Tensor(repeating: -.infinity, shape: [queries.tokens, visible])
+        let partKeys = partKeys(visible: visible)
+        let parts = tileCount(visible, partKeys)
+        scores.withMutableMatrix { scores in
+            workers.run(
+                tiles: queryTiles * parts,
+                scratch: { IndexKeyTile(keys, inBFloat16: queries.inBFloat16) },
+                { index, tile in
+                    let (queryTile, part) = index.quotientAndRemainder(dividingBy: parts)
+                    let range = part * partKeys..<min((part + 1) * partKeys, visible)
+                    compute(
+                        tokens(ofTile: queryTile),
+                        keys: range,
+                        position: position,
+                        tile: tile,
+                        into: scores
+                    )
+                }
+            )
+        }
+        return scores
+    }
+
+    private func compute(
+        _ tokens: Range<Int>,
+        keys range: Range<Int>,
+        position: Int,
+        tile: IndexKeyTile,
+        into scores: MutableMatrixView
+    ) {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: IndexKeyTile.keys) { buffer in
+            guard let buffer = buffer.baseAddress else { return }
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: IndexKeyTile.keys) {
+                tile.load(from: first, to: range.upperBound)
+                for token in tokens {
+                    let seen = min(position + token + 1, range.upperBound) - first
+                    guard seen > 0 else { continue }
+                    tile.score(queries, token: token, into: buffer)
+                    (scores[token] + first).update(from: buffer, count: min(seen, IndexKeyTile.keys))
+                }
+            }
         }
     }
 }

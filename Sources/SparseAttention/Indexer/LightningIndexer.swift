@@ -111,10 +111,8 @@ extension LightningIndexer {
         switch precision {
         case .float32:
             return IndexScores(
-                queries: queries,
-                weights: folded(weights),
-                keys: keys,
-                keyScales: nil,
+                queries: IndexQueries(queries, weights: folded(weights), inBFloat16: false),
+                keys: IndexKeys(keys),
                 workers: workers
             )
             .select(topK, visible: visible, position: position)
@@ -178,10 +176,8 @@ extension LightningIndexer {
             switch precision {
             case .float32:
                 return IndexScores(
-                    queries: queries,
-                    weights: folded(weights),
-                    keys: rows,
-                    keyScales: nil,
+                    queries: IndexQueries(queries, weights: folded(weights), inBFloat16: false),
+                    keys: IndexKeys(rows),
                     workers: workers
                 ).all(visible: visible, position: position)
             case .float8(let format, let rotated):
@@ -237,24 +233,20 @@ extension LightningIndexer {
             )
         }
         let queries = try queryCodes.widenedCodes().reshaped([tokens, heads, headDim])
-        return try keyCodes.widenedCodes().withRows { keys throws(SparseAttentionError) in
-            let visible = try validate(queries: queries, weights: weights, keys: keys, from: position)
-            var folded = folded(weights)
-            for index in 0..<folded.count {
-                folded[index] *= queryCodes.scales[index]
-            }
-            return keyCodes.scales.withUnsafeBufferPointer { scales in
-                let scores = IndexScores(
-                    queries: queries,
-                    weights: folded,
-                    keys: keys,
-                    keyScales: scales.baseAddress.map {
-                        MatrixView(base: $0, rows: 1, columns: scales.count, stride: scales.count)
-                    },
-                    workers: workers
-                )
-                return body(scores, visible)
-            }
+        let visible = try validate(
+            queries: queries,
+            weights: weights,
+            keyTokens: keyCodes.rows,
+            keyDim: keyCodes.columns,
+            from: position
+        )
+        var folded = folded(weights)
+        for index in 0..<folded.count {
+            folded[index] *= queryCodes.scales[index]
+        }
+        let operands = IndexQueries(queries, weights: folded, inBFloat16: Kernels.multipliesBFloat16)
+        return keyCodes.withKeys { keys in
+            body(IndexScores(queries: operands, keys: keys, workers: workers), visible)
         }
     }
 
@@ -275,6 +267,22 @@ extension LightningIndexer {
         keys: RowsView,
         from position: Int
     ) throws(SparseAttentionError) -> Int {
+        try validate(
+            queries: queries,
+            weights: weights,
+            keyTokens: keys.rows,
+            keyDim: keys.columns,
+            from: position
+        )
+    }
+
+    private func validate(
+        queries: Tensor,
+        weights: Tensor,
+        keyTokens: Int,
+        keyDim: Int,
+        from position: Int
+    ) throws(SparseAttentionError) -> Int {
         let tokens = queries.shape.dimensions.first ?? 0
         guard queries.shape == [tokens, heads, headDim] else {
             throw .shapeMismatch(
@@ -286,11 +294,11 @@ extension LightningIndexer {
         guard weights.shape == [tokens, heads] else {
             throw .shapeMismatch(argument: "weights", expected: [tokens, heads], found: weights.shape)
         }
-        guard keys.columns == headDim else {
-            throw .dimensionMismatch(.indexHeadDim, argument: "keys", expected: headDim, found: keys.columns)
+        guard keyDim == headDim else {
+            throw .dimensionMismatch(.indexHeadDim, argument: "keys", expected: headDim, found: keyDim)
         }
-        guard position >= 0, position + tokens <= keys.rows else {
-            throw .positionOutOfRange(position: position, allowed: 0..<max(keys.rows - tokens + 1, 0))
+        guard position >= 0, position + tokens <= keyTokens else {
+            throw .positionOutOfRange(position: position, allowed: 0..<max(keyTokens - tokens + 1, 0))
         }
         return position + tokens
     }

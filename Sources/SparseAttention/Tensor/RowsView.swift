@@ -75,6 +75,40 @@ package struct RowsView: @unchecked Sendable {
         }
     }
 
+    /// Rows as they are stored, without gaps.
+    struct Stored {
+        let format: Kernels.KeyFormat
+        let bytes: UnsafeRawBufferPointer
+        /// One float32 a row, little-endian and of any alignment; nil where the scale is 1.
+        let scales: UnsafeRawPointer?
+    }
+
+    /// Some of the rows as they are stored; nil when they lie apart or need more than one scale each.
+    func stored(_ range: Range<Int>) -> Stored? {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+        let (start, row, format): (UnsafeRawPointer, Int, Kernels.KeyFormat)
+        var scales: UnsafeRawPointer?
+        switch storage {
+        case .numbers(let number, let stride):
+            guard stride == columns else { return nil }
+            (start, row, format) = (base, range.lowerBound, number.keyFormat)
+        case .blocks(let layout, let pages, let byteCount):
+            let (block, inside) = range.lowerBound.quotientAndRemainder(dividingBy: layout.blockRows)
+            guard inside + range.count <= layout.blockRows else { return nil }
+            (start, row) = (base + Int(pages[block]) * byteCount, inside)
+            switch layout.encoding {
+            case .numbers(let number): format = number.keyFormat
+            case .packedKeys where columns <= QuantizedRows.blockColumns:
+                format = .float8
+                scales = start + layout.blockRows * columns + inside * MemoryLayout<Float>.size
+            case .packedKeys, .packedLatents: return nil
+            }
+        }
+        let rowBytes = columns * format.byteCount
+        let bytes = UnsafeRawBufferPointer(start: start + row * rowBytes, count: range.count * rowBytes)
+        return Stored(format: format, bytes: bytes, scales: scales)
+    }
+
     /// Copies the rows at `positions` in float32, one after the other.
     ///
     /// - Precondition: every position is a row.
@@ -112,6 +146,15 @@ public enum StorageFormat: String, Equatable, Sendable, CaseIterable {
         switch self {
         case .float32: 4
         case .bfloat16: 2
+        }
+    }
+}
+
+extension StorageFormat {
+    fileprivate var keyFormat: Kernels.KeyFormat {
+        switch self {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
         }
     }
 }
