@@ -238,11 +238,9 @@ extension Kernels {
     /// The numbers of a tile's keys that there must be room for.
     static func tileRows(_ dim: Int) -> Int { dsa_tile_rows(dim) }
 
-    /// Widens and transposes up to `tileKeys` keys.
+    /// Widens and transposes up to `tileKeys` keys, `[keys, dim]` without gaps.
     ///
-    /// - Parameters:
-    ///   - tile: room for `tileRows(dim) · tileKeys` numbers, in bfloat16 for keys stored no wider, or in float32.
-    ///   - rows: `[keys, dim]` without gaps.
+    /// The tile has room for `tileRows(dim) · tileKeys` numbers, in bfloat16 for keys stored no wider, or in float32.
     static func fill(
         tile: UnsafeMutableRawPointer,
         inBFloat16: Bool,
@@ -260,13 +258,8 @@ extension Kernels {
 
     /// Scores the keys of a tile for one query token: `scale[t] · Σ_h weight[h] · relu(q[h] · k[t])`, h ascending.
     ///
-    /// - Parameters:
-    ///   - tile: as `fill` writes it.
-    ///   - queries: `[heads, dim]` in float32, or `[heads, tileRows(dim)]` in bfloat16, 0 from `dim` on.
-    ///   - weights: `[heads]`.
-    ///   - scales: `[tileKeys]`.
-    ///   - upcoming: memory that will be read soon; a hint.
-    ///   - scores: `[tileKeys]`, overwritten.
+    /// Queries are `[heads, dim]` in float32, or `[heads, tileRows(dim)]` in bfloat16, 0 from `dim` on; `scales` and
+    /// `scores` are `[tileKeys]`. That `upcoming` will be read soon is a hint.
     static func score(
         tile: UnsafeRawPointer,
         inBFloat16: Bool,

@@ -110,7 +110,8 @@ extension OperatorCases {
                     configuration: configuration,
                     layer: 0,
                     capacity: tokens,
-                    format: .float32
+                    format: .float32,
+                    indexScores: .float32
                 )
                 var selection: TokenSelection?
                 let output = try layer(

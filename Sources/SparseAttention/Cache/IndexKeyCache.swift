@@ -1,9 +1,10 @@
 /// The lightning indexer's keys: one row a token, shared by all index heads.
 ///
-/// A `float8` cache quantizes the keys it is given: whoever wants them Hadamard-rotated first rotates them.
+/// A cache knows what its rows are: keys as they were given, or the rotated codes that the deployed indexer scores. An
+/// indexer refuses keys of another encoding than its arithmetic is defined on.
 public struct IndexKeyCache: ~Copyable {
-    /// How keys are stored.
-    public let format: CacheFormat
+    /// What the rows are.
+    public let encoding: IndexKeyEncoding
 
     private var cache: RowCache
 
@@ -19,13 +20,27 @@ public struct IndexKeyCache: ~Copyable {
         indexHeadDim: Int,
         format: CacheFormat = .float32
     ) throws(SparseAttentionError) {
-        guard indexHeadDim >= 1 else {
-            throw .invalidSetting(name: "indexHeadDim", found: "\(indexHeadDim)", expected: "at least 1")
-        }
-        cache = try RowCache(.keys(columns: indexHeadDim, format: format, blockRows: capacity))
-        self.format = format
+        try self.init(capacity: capacity, indexHeadDim: indexHeadDim, encoding: .plain(format))
     }
 
+    /// Reserves room for a number of tokens; memory is taken as they arrive.
+    ///
+    /// - Parameters:
+    ///   - capacity: the most tokens it will hold.
+    ///   - indexHeadDim: the width of a key: at least 1, and a power of two of at most 128 for rotated codes.
+    ///   - encoding: what the rows are, such as ``LightningIndexer/keyEncoding(for:)``.
+    /// - Throws: `invalidSetting` or `insufficientMemory`.
+    public init(
+        capacity: Int,
+        indexHeadDim: Int,
+        encoding: IndexKeyEncoding
+    ) throws(SparseAttentionError) {
+        cache = try RowCache(encoding.layout(indexHeadDim: indexHeadDim, blockRows: capacity))
+        self.encoding = encoding
+    }
+
+    /// How keys are stored.
+    public var format: CacheFormat { encoding.format }
     /// The number of tokens held.
     public var count: Int { cache.count }
     /// The most tokens it can hold.
@@ -35,9 +50,9 @@ public struct IndexKeyCache: ~Copyable {
     /// The bytes one token takes.
     public var bytesPerToken: Int { cache.rowByteCount }
 
-    /// Appends the keys of new tokens, normalised and rotated.
+    /// Appends the keys of new tokens.
     ///
-    /// - Parameter keys: `[tokens, indexHeadDim]`.
+    /// - Parameter keys: `[tokens, indexHeadDim]`, after LayerNorm and RoPE; the cache encodes them.
     /// - Throws: `shapeMismatch`, `cacheFull`, or `nonFinite` from a `float8` cache; the cache is unchanged
     ///   then.
     public mutating func append(_ keys: Tensor) throws(SparseAttentionError) {
@@ -46,7 +61,7 @@ public struct IndexKeyCache: ~Copyable {
             throw .shapeMismatch(argument: "keys", expected: [tokens, indexHeadDim], found: keys.shape)
         }
         try cache.layout.validate(keys, named: "keys")
-        try cache.append([keys], rows: tokens)
+        try cache.append([encoding.prepared(keys)], rows: tokens)
     }
 
     /// Forgets every token from `length` on.

@@ -1,14 +1,14 @@
 /// The lightning indexer's keys of one sequence, in pages of 64 tokens that sequences can share.
 ///
-/// Reads back what an ``IndexKeyCache`` of the same format does, bit for bit. A `float8` page holds the
-/// codes of its tokens first, then their scales. Like there, keys are quantized as they are given.
+/// Reads back what an ``IndexKeyCache`` of the same encoding does, bit for bit. A `float8` page holds the
+/// codes of its tokens first, then their scales.
 public struct PagedIndexKeyCache: ~Copyable {
     /// Pages that index key caches take and give back; safe to use from several tasks.
     public struct Pool: Sendable {
         /// The width of a key.
         public let indexHeadDim: Int
-        /// How keys are stored.
-        public let format: CacheFormat
+        /// What the rows are.
+        public let encoding: IndexKeyEncoding
 
         fileprivate let pool: PagePool
 
@@ -24,17 +24,31 @@ public struct PagedIndexKeyCache: ~Copyable {
             indexHeadDim: Int,
             format: CacheFormat = .float32
         ) throws(SparseAttentionError) {
-            guard indexHeadDim >= 1 else {
-                throw .invalidSetting(name: "indexHeadDim", found: "\(indexHeadDim)", expected: "at least 1")
-            }
-            pool = try PagePool(
-                pages: pages,
-                layout: .keys(columns: indexHeadDim, format: format, blockRows: PagePool.pageTokens)
-            )
-            self.indexHeadDim = indexHeadDim
-            self.format = format
+            try self.init(pages: pages, indexHeadDim: indexHeadDim, encoding: .plain(format))
         }
 
+        /// Reserves pages; memory is taken as they fill.
+        ///
+        /// - Parameters:
+        ///   - pages: at least 0; each has room for ``pageTokens`` tokens.
+        ///   - indexHeadDim: the width of a key: at least 1, and a power of two of at most 128 for rotated codes.
+        ///   - encoding: what the rows are, such as ``LightningIndexer/keyEncoding(for:)``.
+        /// - Throws: `SparseAttentionError.invalidSetting` or `insufficientMemory`.
+        public init(
+            pages: Int,
+            indexHeadDim: Int,
+            encoding: IndexKeyEncoding
+        ) throws(SparseAttentionError) {
+            pool = try PagePool(
+                pages: pages,
+                layout: encoding.layout(indexHeadDim: indexHeadDim, blockRows: PagePool.pageTokens)
+            )
+            self.indexHeadDim = indexHeadDim
+            self.encoding = encoding
+        }
+
+        /// How keys are stored.
+        public var format: CacheFormat { encoding.format }
         /// The tokens of a page, 64.
         public static let pageTokens = PagePool.pageTokens
         /// The number of pages.
@@ -78,9 +92,9 @@ public struct PagedIndexKeyCache: ~Copyable {
         PagedIndexKeyCache(pool, rows: rows.fork())
     }
 
-    /// Appends the keys of new tokens, normalised and rotated.
+    /// Appends the keys of new tokens.
     ///
-    /// - Parameter keys: `[tokens, indexHeadDim]`.
+    /// - Parameter keys: `[tokens, indexHeadDim]`, after LayerNorm and RoPE; the cache encodes them.
     /// - Throws: `shapeMismatch`, `cacheFull` when too few pages are free, or `nonFinite` from a `float8`
     ///   cache; the cache is unchanged then.
     public mutating func append(_ keys: Tensor) throws(SparseAttentionError) {
@@ -89,7 +103,7 @@ public struct PagedIndexKeyCache: ~Copyable {
             throw .shapeMismatch(argument: "keys", expected: [tokens, pool.indexHeadDim], found: keys.shape)
         }
         try pool.pool.layout.validate(keys, named: "keys")
-        try rows.append([keys], rows: tokens)
+        try rows.append([pool.encoding.prepared(keys)], rows: tokens)
     }
 
     /// Forgets every token from `length` on; pages without tokens go back to the pool.

@@ -8,7 +8,7 @@ struct RowLayout: Equatable, Sendable {
         case packedLatents(latentDim: Int)
         /// The codes of all rows of the block, then the scales of all its rows, as the public kernels page
         /// index keys.
-        case packedKeys
+        case packedKeys(ScaleFormat)
     }
 
     let encoding: Encoding
@@ -24,7 +24,11 @@ struct RowLayout: Equatable, Sendable {
 
     /// Rows of an index key cache.
     static func keys(columns: Int, format: CacheFormat, blockRows: Int) -> RowLayout {
-        RowLayout(encoding: numbers(format) ?? .packedKeys, columns: columns, blockRows: blockRows)
+        RowLayout(
+            encoding: numbers(format) ?? .packedKeys(.powerOfTwo),
+            columns: columns,
+            blockRows: blockRows
+        )
     }
 
     private static func numbers(_ format: CacheFormat) -> Encoding? {
@@ -118,10 +122,10 @@ extension RowLayout {
                 let bits = BFloat16(source[index]).bitPattern.littleEndian
                 start.storeBytes(of: bits, toByteOffset: 2 * (column - latentDim + index), as: UInt16.self)
             }
-        case .packedKeys:
+        case .packedKeys(let format):
             let scales = block + blockRows * columns + row * Self.scaleBytes(columns)
             Self.quantize(source, count: count, codes: block + row * columns, scales: scales) {
-                ScaleFormat.powerOfTwo.scale(forLargest: $0)
+                format.scale(forLargest: $0)
             }
         }
     }

@@ -10,8 +10,9 @@ extension LightningIndexer {
         keys: borrowing PagedIndexKeyCache,
         from position: Int
     ) throws(SparseAttentionError) -> TokenSelection {
-        try keys.withRows { keys throws(SparseAttentionError) in
-            try select(queries: queries, weights: weights, keys: keys, from: position)
+        let encoding = keys.pool.encoding
+        return try keys.withRows { keys throws(SparseAttentionError) in
+            try select(queries: queries, weights: weights, keys: keys, encoding: encoding, from: position)
         }
     }
 }

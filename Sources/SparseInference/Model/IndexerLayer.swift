@@ -161,14 +161,12 @@ struct IndexerLayer: Sendable {
         }
         probe.record(.headWeights, operands.weights)
         let scored = try mistaken(operands)
-        let scores = try keys.withRows { rows throws(SparseAttentionError) in
-            try scored.indexer.scores(
-                queries: scored.queries,
-                weights: scored.weights,
-                keys: rows.widened(),
-                from: rows.rows - tokens
-            )
-        }
+        let scores = try scored.indexer.scores(
+            queries: scored.queries,
+            weights: scored.weights,
+            keys: keys,
+            from: keys.count - tokens
+        )
         probe.record(.indexScores, scores)
     }
 

@@ -24,7 +24,7 @@ public struct LanguageModel: Sendable {
     private let finalNorm: RMSNorm
     private let head: WeightMatrix  // [vocabularySize, hiddenDim]
     private let rope: RotaryEmbedding
-    private let arithmetic: Arithmetic
+    let arithmetic: Arithmetic
 
     /// Opens a checkpoint in Hugging Face layout.
     ///

@@ -7,7 +7,21 @@ package final class LayerCache {
     var indexKeys: IndexKeyCache
 
     /// Reserves room for the tokens of one layer.
-    package init(configuration: ModelConfiguration, layer: Int, capacity: Int, format: CacheFormat) throws {
+    ///
+    /// - Parameters:
+    ///   - configuration: the model's sizes.
+    ///   - layer: its index.
+    ///   - capacity: the most tokens.
+    ///   - format: how latents are stored, and index keys that are scored as they are.
+    ///   - indexScores: the arithmetic of index scores; FP8 keeps keys as the codes it scores, whatever the format.
+    /// - Throws: `SparseAttentionError.invalidSetting` or `insufficientMemory`.
+    package init(
+        configuration: ModelConfiguration,
+        layer: Int,
+        capacity: Int,
+        format: CacheFormat,
+        indexScores: LightningIndexer.Precision
+    ) throws {
         latents = try LatentCache(
             capacity: capacity,
             latentDim: configuration.latentDim,
@@ -15,10 +29,14 @@ package final class LayerCache {
             format: format
         )
         let indexer = configuration.indexer.flatMap { $0.sharing(layer: layer) == .full ? $0 : nil }
+        guard let indexer else {
+            indexKeys = try IndexKeyCache(capacity: 0, indexHeadDim: 1)
+            return
+        }
         indexKeys = try IndexKeyCache(
-            capacity: indexer == nil ? 0 : capacity,
-            indexHeadDim: indexer?.headDim ?? 1,
-            format: format
+            capacity: capacity,
+            indexHeadDim: indexer.headDim,
+            encoding: indexScores.keyEncoding(for: format)
         )
     }
 

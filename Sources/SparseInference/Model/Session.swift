@@ -24,7 +24,8 @@ public final class Session {
     /// - Parameters:
     ///   - model: the model to run.
     ///   - capacity: the most tokens it will hold, at most the model's own limit. Memory is taken as they arrive.
-    ///   - cacheFormat: how latents and index keys are stored.
+    ///   - cacheFormat: how latents and index keys are stored; a precision that scores FP8 codes keeps those instead of
+    ///     index keys.
     /// - Throws: `SparseInferenceError.request` or `SparseAttentionError`.
     public init(_ model: LanguageModel, capacity: Int, cacheFormat: CacheFormat = .float32) throws {
         let limit = model.configuration.maxPositions
@@ -38,7 +39,8 @@ public final class Session {
                 configuration: model.configuration,
                 layer: layer,
                 capacity: capacity,
-                format: cacheFormat
+                format: cacheFormat,
+                indexScores: model.arithmetic.indexScores
             )
         }
         let bytes = capacity * bytesPerToken
