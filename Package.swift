@@ -109,3 +109,22 @@ if Context.environment["DSA_FUZZ"] != nil {
         )
     )
 }
+
+// The C interface is written with the attribute @c (SE-0495), which older compilers do not have.
+#if compiler(>=6.3)
+    package.products.append(.library(name: "DSAOracle", type: .dynamic, targets: ["DSAOracle"]))
+    package.targets += [
+        .target(name: "CDSAOracle"),
+        .target(
+            name: "DSAOracle",
+            dependencies: ["CDSAOracle", "SparseAttention"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "DSAOracleTests",
+            dependencies: ["DSAOracle", "CDSAOracle", "SparseInference", "TestSupport"],
+            resources: [.copy("Examples")],
+            swiftSettings: settings
+        ),
+    ]
+#endif
