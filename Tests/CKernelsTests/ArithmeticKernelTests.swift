@@ -2,7 +2,7 @@ import CKernels
 import Foundation
 import XCTest
 
-/// Products, vectors, softmax and index scores against `Double`.
+/// Products, vectors and softmax against `Double`.
 final class ArithmeticKernelTests: XCTestCase {
     /// What `count` roundings in any order may lose of a sum of products.
     private func bound(_ products: [Double]) -> Double {
@@ -227,38 +227,6 @@ final class ArithmeticKernelTests: XCTestCase {
                     sum = table.exp_sum(count, 0.5, 2, broken, $0)
                 }
                 XCTAssertTrue(spread[count - 1].isNaN && sum.isNaN, context)
-            }
-        }
-    }
-
-    func testReluWeightedSum() throws {
-        for table in KernelTables.supported {
-            for (heads, keys) in [(0, 5), (1, 1), (3, 17), (4, 64), (8, 65), (64, 100), (5, 129)] {
-                let context = "\(KernelTables.name(of: table)) \(heads)×\(keys)"
-                var numbers = Numbers(seed: UInt64(heads * 1000 + keys))
-                let stride = keys + 5
-                var logits = numbers.array(heads * stride + 1)
-                let weights = numbers.array(heads + 1)
-                let found = try guarded(keys, filledWith: Float.nan, context) {
-                    table.relu_weighted_sum(heads, keys, stride, logits, weights, $0)
-                }
-                for key in 0..<keys {
-                    let terms = (0..<heads).map {
-                        Double(weights[$0]) * max(Double(logits[$0 * stride + key]), 0)
-                    }
-                    XCTAssertLessThanOrEqual(
-                        abs(Double(found[key]) - terms.reduce(0, +)),
-                        bound(terms),
-                        "\(context), key \(key)"
-                    )
-                }
-                guard heads > 0 else { continue }
-                logits[(heads - 1) * stride + keys - 1] = .nan
-                let broken = try guarded(keys, filledWith: Float(0), context) {
-                    table.relu_weighted_sum(heads, keys, stride, logits, weights, $0)
-                }
-                XCTAssertTrue(broken[keys - 1].isNaN, context)
-                XCTAssertTrue(broken.dropLast().allSatisfy { !$0.isNaN }, context)
             }
         }
     }

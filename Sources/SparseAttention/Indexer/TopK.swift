@@ -37,10 +37,7 @@ public struct TopK: Equatable, Sendable {
     ///   - slots: overwritten: chosen positions ascending, then −1.
     package func select(_ scores: Span<Float>, into slots: inout MutableSpan<Int32>) {
         let stream = TopKStream(self, slots: slots.count, candidates: scores.count)
-        scores.withUnsafeBufferPointer { scores in
-            guard let start = scores.baseAddress else { return }
-            stream.add(start, count: scores.count, first: 0)
-        }
+        stream.add(scores, first: 0)
         slots.withUnsafeMutableBufferPointer { stream.finish(into: $0) }
     }
 

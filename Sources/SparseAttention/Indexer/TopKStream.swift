@@ -5,7 +5,7 @@
 /// not on its pieces.
 ///
 /// A row of n scores in random order is read once, and its buffer cleared about log2(n / k) times.
-final class TopKStream {
+package final class TopKStream {
     private let wanted: Int
     private let capacity: Int
     private let ranks: UnsafeMutablePointer<UInt32>  // [capacity + slack], earlier positions first
@@ -26,7 +26,7 @@ final class TopKStream {
     ///   - slots: the room for them.
     ///   - candidates: the most scores that will arrive.
     ///   - room: what the buffer holds; more than the default only for merging.
-    init(_ topK: TopK, slots: Int, candidates: Int, room: Int = 0) {
+    package init(_ topK: TopK, slots: Int, candidates: Int, room: Int = 0) {
         wanted = min(topK.count, slots, candidates)
         capacity = min(candidates, max(2 * wanted + Self.pieceScores, room))
         let length = (capacity + Kernels.rankSlack) * MemoryLayout<UInt32>.stride
@@ -36,7 +36,7 @@ final class TopKStream {
     }
 
     /// Begins another row.
-    func reset() {
+    package func reset() {
         used = 0
         floor = 0
     }
@@ -61,14 +61,29 @@ final class TopKStream {
         }
     }
 
+    /// Adds the scores of the positions from `first` on, which must follow those added before.
+    package func add(_ scores: Span<Float>, first: Int) {
+        scores.withUnsafeBufferPointer { scores in
+            guard let start = scores.baseAddress else { return }
+            add(start, count: scores.count, first: first)
+        }
+    }
+
     /// Adds what another stream kept of later positions.
-    func add(_ other: TopKStream) {
+    package func add(_ other: TopKStream) {
         other.keepBest()
         if capacity - used < other.used { keepBest() }
         precondition(capacity - used >= other.used)
         (ranks + used).update(from: other.ranks, count: other.used)
         (positions + used).update(from: other.positions, count: other.used)
         used += other.used
+    }
+
+    /// The chosen positions, ascending, then −1.
+    package func finish(slots: Int) -> [Int32] {
+        var chosen = [Int32](repeating: TokenSelection.unused, count: slots)
+        chosen.withUnsafeMutableBufferPointer { finish(into: $0) }
+        return chosen
     }
 
     /// Writes the chosen positions, ascending, then −1.

@@ -165,7 +165,7 @@ final class LightningIndexerTests: XCTestCase {
         for each in IndexerCase.exact {
             let (queries, weights, keys) = each.exactTensors
             for format in [CacheFormat.float32, .bfloat16] {
-                var cache = try IndexKeyCache(capacity: 700, indexHeadDim: each.headDim, format: format)
+                var cache = try IndexKeyCache(capacity: 2300, indexHeadDim: each.headDim, format: format)
                 try cache.append(keys)
                 for precision in [LightningIndexer.Precision.float32, .float8(.powerOfTwo)] {
                     let indexer = try each.indexer(precision: precision)

@@ -15,7 +15,8 @@ package struct IndexerCase: Hashable, Sendable {
     /// The seed of queries, weights and keys.
     package let seed: UInt64
 
-    /// Decoding and prefill, few and many tiles of queries, several tiles of keys, and more slots than tokens.
+    /// Decoding and prefill, few and many tiles of queries, several tiles and parts of keys, and more slots than
+    /// tokens.
     package static let all: [IndexerCase] = [
         IndexerCase(1, from: 0, heads: 1, headDim: 1, topK: 1, seed: 1),
         IndexerCase(1, from: 99, heads: 4, headDim: 16, topK: 10, seed: 2),
@@ -24,6 +25,8 @@ package struct IndexerCase: Hashable, Sendable {
         IndexerCase(2, from: 600, heads: 2, headDim: 2, topK: 31, seed: 5),
         IndexerCase(33, from: 500, heads: 1, headDim: 2, topK: 17, seed: 6),
         IndexerCase(0, from: 3, heads: 2, headDim: 4, topK: 2, seed: 7),
+        IndexerCase(115, from: 90, heads: 5, headDim: 2, topK: 9, seed: 8),
+        IndexerCase(2, from: 2200, heads: 5, headDim: 1, topK: 600, seed: 9),
     ]
 
     /// Head counts and widths whose square roots are powers of two: with `exactTensors` no score is rounded.
@@ -34,6 +37,8 @@ package struct IndexerCase: Hashable, Sendable {
         IndexerCase(5, from: 58, heads: 1, headDim: 16, topK: 100, seed: 14),
         IndexerCase(2, from: 600, heads: 4, headDim: 1, topK: 31, seed: 15),
         IndexerCase(33, from: 500, heads: 1, headDim: 4, topK: 17, seed: 16),
+        IndexerCase(115, from: 90, heads: 4, headDim: 1, topK: 9, seed: 17),
+        IndexerCase(2, from: 2200, heads: 1, headDim: 4, topK: 300, seed: 18),
     ]
 
     /// The tokens of the sequence, the query tokens included.
