@@ -15,24 +15,30 @@ extension Tensor {
         }
         let factor = 1 / Float(width).squareRoot()
         var rotated = self
-        rotated.withMutableElements { elements in
-            for start in stride(from: 0, to: elements.count, by: width) {
-                var half = 1
-                while half < width {
-                    for block in stride(from: start, to: start + width, by: 2 * half) {
-                        for index in block..<block + half {
-                            let (a, b) = (elements[index], elements[index + half])
-                            elements[index] = a + b
-                            elements[index + half] = a - b
-                        }
-                    }
-                    half *= 2
-                }
-                for index in start..<start + width {
-                    elements[index] *= factor
-                }
+        rotated.withMutableMatrix { matrix in
+            for row in 0..<matrix.rows {
+                Self.rotate(matrix[row], width: width, factor: factor)
             }
         }
         return rotated
+    }
+
+    /// Pointers, because a chunk of queries takes seven passes over all of its elements.
+    private static func rotate(_ row: UnsafeMutablePointer<Float>, width: Int, factor: Float) {
+        var half = 1
+        while half < width {
+            for block in stride(from: 0, to: width, by: 2 * half) {
+                let (low, high) = (row + block, row + block + half)
+                for index in 0..<half {
+                    let (a, b) = (low[index], high[index])
+                    low[index] = a + b
+                    high[index] = a - b
+                }
+            }
+            half *= 2
+        }
+        for index in 0..<width {
+            row[index] *= factor
+        }
     }
 }

@@ -101,11 +101,12 @@ extension ScaleFormat {
     ///
     /// - Returns: the scale.
     fileprivate func divideByScale(_ block: UnsafeMutablePointer<Float>, count: Int) -> Float {
-        var largest: Float = 0
+        // Bit patterns order as magnitudes do, and their maximum takes no order of its own: a vector's worth at once.
+        var largest: UInt32 = 0
         for column in 0..<count {
-            largest = max(largest, block[column].magnitude)
+            largest = max(largest, block[column].magnitude.bitPattern)
         }
-        let scale = scale(forLargest: largest)
+        let scale = scale(forLargest: Float(bitPattern: largest))
         for column in 0..<count {
             block[column] /= scale
         }
