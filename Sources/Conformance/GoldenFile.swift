@@ -15,9 +15,44 @@ package struct GoldenFile {
         file = try SafetensorsFile(contentsOf: url)
     }
 
-    /// An F32, F16 or BF16 tensor in float32.
+    /// An F32, F16 or BF16 tensor in float32, with elements.
+    ///
+    /// - Throws: for an empty tensor: a dimension beside a zero may be any number, and rows without elements
+    ///   are rows to loop over.
     func tensor(_ name: String) throws -> Tensor {
-        try Tensor(file.floats(of: name), shape: Shape(file.find(name).shape))
+        let shape = try Shape(file.find(name).shape)
+        guard shape.count > 0 else { throw GoldenFault.emptyTensor(name) }
+        return try Tensor(file.floats(of: name), shape: shape)
+    }
+
+    /// A tensor of so many dimensions, the last of a known size where it has to be one.
+    func tensor(_ name: String, rank: Int, columns: Int? = nil) throws -> Tensor {
+        let tensor = try tensor(name)
+        try check(tensor.shape.rank, is: rank, .rank, of: name)
+        try check(tensor.shape.columns, is: columns ?? tensor.shape.columns, .columns, of: name)
+        return tensor
+    }
+
+    /// A matrix to multiply rows of `columns` numbers by, `[rows, columns]`.
+    func matrix(_ name: String, columns: Int? = nil) throws -> WeightMatrix {
+        WeightMatrix(try tensor(name, rank: 2, columns: columns))
+    }
+
+    /// Refuses a size that another argument does not allow.
+    private func check(
+        _ found: Int,
+        is expected: Int,
+        _ dimension: SparseAttentionError.Dimension,
+        of name: String
+    ) throws {
+        guard found == expected else {
+            throw SparseAttentionError.dimensionMismatch(
+                dimension,
+                argument: name,
+                expected: expected,
+                found: found
+            )
+        }
     }
 
     /// The elements of an F32, F16 or BF16 tensor in float32.
@@ -57,8 +92,10 @@ package struct GoldenFile {
 
     /// A selection stored as I32 `[tokens, slots]`.
     func selection(_ name: String) throws -> TokenSelection {
-        let shape = try shape(name)
-        return try TokenSelection(positions: int32s(name), queryTokens: shape[0], slots: shape.last ?? 0)
+        guard let tokens = try shape(name).first, let slots = try shape(name).last else {
+            throw GoldenFault.emptyTensor(name)
+        }
+        return try TokenSelection(positions: int32s(name), queryTokens: tokens, slots: slots)
     }
 }
 
@@ -105,4 +142,6 @@ extension JSONValue {
 package enum GoldenFault: Error, Equatable, Sendable {
     /// A JSON file lacks a key, or has something else under it.
     case missingKey(String)
+    /// A tensor has no elements, or is a scalar where a list should be.
+    case emptyTensor(String)
 }

@@ -177,6 +177,14 @@ extension GoldenFile {
 
     fileprivate func weight(_ group: String) throws -> QuantizedWeight {
         let shape = try shape(group + ".weight")
+        guard shape.count == 2 else {
+            throw SparseAttentionError.dimensionMismatch(
+                .rank,
+                argument: group + ".weight",
+                expected: 2,
+                found: shape.count
+            )
+        }
         return try QuantizedWeight(
             rows: shape[0],
             columns: shape[1],

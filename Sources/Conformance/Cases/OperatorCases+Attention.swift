@@ -12,21 +12,21 @@ extension OperatorCases {
                 let name = String(group.dropFirst("attention.".count))
                 let scale = Float(try parameters.at("attention", name).number("scale"))
                 let result = try DenseAttention().attend(
-                    golden.tensor(group + ".q").headsSecond(),
-                    keys: golden.tensor(group + ".k").headsSecond(),
-                    values: golden.tensor(group + ".v").headsSecond(),
+                    golden.tensor(group + ".q", rank: 3).headsSecond(),
+                    keys: golden.tensor(group + ".k", rank: 3).headsSecond(),
+                    values: golden.tensor(group + ".v", rank: 3).headsSecond(),
                     scale: scale
                 )
                 return [
                     Comparison.close(
                         result.output.elements,
-                        try golden.tensor(group + ".out").headsSecond().elements,
+                        try golden.tensor(group + ".out", rank: 3).headsSecond().elements,
                         bound: Self.bound,
                         as: "out"
                     ),
                     Comparison.close(
                         result.logSumExp.elements,
-                        try golden.tensor(group + ".lse").transposed().elements,
+                        try golden.tensor(group + ".lse", rank: 2).transposed().elements,
                         bound: Self.bound,
                         as: "lse"
                     ),
@@ -51,8 +51,9 @@ extension OperatorCases {
                     dimensions: dimensions,
                     scale: Float(settings.number("scale"))
                 )
-                let queries = try golden.tensor("mla.q_nope").joined(with: golden.tensor("mla.q_pe"))
-                let latents = try golden.tensor("mla.c_kv")
+                let queries = try golden.tensor("mla.q_nope", rank: 3)
+                    .joined(with: golden.tensor("mla.q_pe", rank: 3))
+                let latents = try golden.tensor("mla.c_kv", rank: 2)
                 var cache = try LatentCache(
                     capacity: latents.shape[0],
                     latentDim: dimensions.latentDim,
@@ -104,7 +105,7 @@ extension OperatorCases {
                     loader: WeightLoader(weights, workers: .all),
                     rope: rope
                 )
-                let input = try golden.tensor("dsa_module.x")
+                let input = try golden.tensor("dsa_module.x", rank: 2, columns: configuration.hiddenDim)
                 let tokens = input.shape[0]
                 let cache = try LayerCache(
                     configuration: configuration,
@@ -144,7 +145,7 @@ extension OperatorCases {
         return [
             item("sparse") { [golden, parameters] in
                 let settings = try parameters.at("sparse")
-                let rows = try golden.tensor("sparse.kv")
+                let rows = try golden.tensor("sparse.kv", rank: 3)
                 return try sparseMeasurements(
                     "sparse",
                     queries: golden.tensor("sparse.q"),
@@ -246,6 +247,14 @@ extension Tensor {
 
     /// The last dimensions of two tensors side by side.
     fileprivate func joined(with other: Tensor) throws -> Tensor {
+        let expected = Shape(trusted: shape.dimensions.dropLast() + [other.shape.columns])
+        guard other.shape == expected else {
+            throw SparseAttentionError.shapeMismatch(
+                argument: "q_pe",
+                expected: expected,
+                found: other.shape
+            )
+        }
         let width = shape.columns + other.shape.columns
         var joined = Tensor(repeating: 0, shape: Shape(trusted: shape.dimensions.dropLast() + [width]))
         for row in 0..<shape.rows {

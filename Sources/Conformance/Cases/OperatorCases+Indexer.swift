@@ -107,7 +107,8 @@ extension OperatorCases {
             precision: precision
         )
         let operands = try (
-            golden.tensor(group + ".q"), golden.tensor(group + ".weights"), golden.tensor(group + ".k")
+            golden.tensor(group + ".q", rank: 3), golden.tensor(group + ".weights", rank: 2),
+            golden.tensor(group + ".k", rank: 2)
         )
         return (indexer, operands)
     }

@@ -153,7 +153,10 @@ package struct OperatorCases {
         return swiglu.map { group in
             item(group) { [golden] in
                 func project(_ rows: Tensor, _ name: String) throws -> Tensor {
-                    WeightMatrix(try golden.tensor(group + name)).apply(to: rows, workers: .all)
+                    try golden.matrix(group + name, columns: rows.shape.columns).apply(
+                        to: rows,
+                        workers: .all
+                    )
                 }
                 let x = try golden.tensor(group + ".x")
                 let hidden = try SwiGLU.apply(gate: project(x, ".gate_proj"), up: project(x, ".up_proj"))
@@ -165,20 +168,15 @@ package struct OperatorCases {
         }
             + golden.groups("moe_gate.", endingBefore: ".expert_ids").map { group in
                 item(group) { [golden, parameters] in
-                    let settings = try parameters.at("moe_gate", group)
+                    let rows = try golden.tensor(group + ".x", rank: 2)
+                    let weight = try golden.matrix(group + ".weight", columns: rows.shape.columns)
                     let router = Router(
-                        rule: Router.Rule(
-                            expertsPerToken: try settings.integer("num_experts_per_tok"),
-                            groups: try settings.integer("n_group"),
-                            keptGroups: try settings.integer("topk_group"),
-                            normalizes: try settings.at("norm_topk_prob").bool ?? true,
-                            scale: Float(try settings.number("routed_scaling_factor"))
-                        ),
-                        weight: WeightMatrix(try golden.tensor(group + ".weight")),
-                        bias: try golden.floats(group + ".bias"),
+                        rule: try Self.rule(parameters.at("moe_gate", group), experts: weight.rows),
+                        weight: weight,
+                        bias: try golden.tensor(group + ".bias", rank: 1, columns: weight.rows).elements,
                         workers: .all
                     )
-                    let choices = router(try golden.tensor(group + ".x")).flatMap { $0 }
+                    let choices = router(rows).flatMap { $0 }
                     return [
                         Comparison.equal(
                             choices.map(\.expert),
@@ -194,5 +192,35 @@ package struct OperatorCases {
                     ]
                 }
             }
+    }
+
+    /// A rule of routing that some experts can follow.
+    private static func rule(_ settings: JSONValue, experts: Int) throws -> Router.Rule {
+        func integer(_ key: String, in allowed: ClosedRange<Int>) throws -> Int {
+            let found = try settings.integer(key)
+            guard allowed.contains(found) else {
+                throw SparseAttentionError.invalidSetting(
+                    name: key,
+                    found: "\(found)",
+                    expected: "\(allowed.lowerBound) to \(allowed.upperBound)"
+                )
+            }
+            return found
+        }
+        let groups = try integer("n_group", in: 1...experts)
+        guard experts.isMultiple(of: groups) else {
+            throw SparseAttentionError.invalidSetting(
+                name: "n_group",
+                found: "\(groups)",
+                expected: "a divisor of \(experts)"
+            )
+        }
+        return Router.Rule(
+            expertsPerToken: try integer("num_experts_per_tok", in: 1...experts),
+            groups: groups,
+            keptGroups: try integer("topk_group", in: 1...groups),
+            normalizes: try settings.at("norm_topk_prob").bool ?? true,
+            scale: Float(try settings.number("routed_scaling_factor"))
+        )
     }
 }

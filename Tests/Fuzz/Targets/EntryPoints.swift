@@ -15,6 +15,16 @@ private let target: FuzzTarget = {
 /// Source: LLVM `docs/LibFuzzer.rst`, *Fuzz Target*.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    let start = secondsOfThread()
     target.run(Input(UnsafeRawBufferPointer(start: data, count: count)))
+    let taken = secondsOfThread() - start
+    precondition(taken < 1, "took \(taken) s of processor time")
     return 0
+}
+
+/// Processor time, which other processes on the machine do not lengthen as they do that of the wall clock.
+private func secondsOfThread() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
