@@ -70,4 +70,9 @@ extension Kernels {
     ) -> Float {
         active.exp_sum_bf16(count, scale, shift, x, y)
     }
+
+    /// Asks for memory to be brought near.
+    package static func prefetch(_ x: UnsafeRawPointer, byteCount: Int) {
+        active.prefetch(byteCount, x)
+    }
 }

@@ -73,4 +73,8 @@ package enum Tolerances {
 
     /// The same with latents in E4M3, each off by up to a sixteenth, before they are projected.
     package static let float8Latents = 0x1p-2
+
+    /// Attention with products in bfloat16 against the exact one of the same rounded queries and rows, as a share of
+    /// the attention to the magnitudes of the values: each probability is off by up to 2^-9, and `floor` for the sums.
+    package static let roundedProbabilities: Float = 0x1p-9 + 4e-7
 }

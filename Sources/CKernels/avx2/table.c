@@ -34,6 +34,7 @@ const dsa_kernels dsa_avx2_kernels = {
     .multiply_bf16 = dsa_avx2_multiply_bf16,
     .rescale_e4m3_bf16 = dsa_avx2_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_avx2_exp_sum_bf16,
+    .prefetch = dsa_scalar_prefetch,
     .multiplies_bf16 = false,
     .key_tile_f32 = dsa_avx2_key_tile_f32,
     .key_tile_bf16 = dsa_scalar_key_tile_bf16,

@@ -109,6 +109,9 @@ typedef struct dsa_kernels {
     // exp_sum, with y rounded to bfloat16 after it has been added to the sum.
     float (*exp_sum_bf16)(size_t count, float scale, float shift, const float *x, uint16_t *y);
 
+    // Asks for count bytes at x to be brought near; changes nothing.
+    void (*prefetch)(size_t count, const void *x);
+
     // MARK: Lightning indexer
     //
     // scores[t] = scales[t] * sum over h, ascending, of weights[h] * max(q[h] . k[t], 0), in two steps: a tile

@@ -68,3 +68,10 @@ float dsa_scalar_exp_sum_bf16(size_t count, float scale, float shift, const floa
     }
     return sum;
 }
+
+// Into the second-level cache, one line of 64 bytes after the other.
+void dsa_scalar_prefetch(size_t count, const void *x) {
+    for (size_t i = 0; i < count; i += 64) {
+        __builtin_prefetch((const char *)x + i, 0, 2);
+    }
+}

@@ -62,6 +62,7 @@ void dsa_scalar_multiply_bf16(
     size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);
 void dsa_scalar_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
 float dsa_scalar_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
+void dsa_scalar_prefetch(size_t count, const void *x);
 void dsa_scalar_key_tile_f32(dsa_format format, size_t keys, size_t dim, const void *rows, float *tile);
 void dsa_scalar_key_tile_bf16(dsa_format format, size_t keys, size_t dim, const void *rows, uint16_t *tile);
 void dsa_scalar_index_scores_f32(

@@ -67,48 +67,49 @@ extension AttentionResult {
         }
         guard parts.count > 1 else { return first }
         let shape = first.output.shape
-        var merged = AttentionResult(queryTokens: shape[0], heads: shape[1], valueDim: shape[2])
-        merged.withRows { target in
-            for row in 0..<target.output.rows {
-                target.logSumExp[row] = -.infinity
-                target.maximumScore[row] = -.infinity
-                target.output.rows(row..<row + 1).fill(0)
-                let largest = parts.reduce(-Float.infinity) { larger($0, $1.logSumExp[row]) }
-                guard largest != -.infinity else { continue }
-                let total = parts.reduce(Float(0)) { $0 + exp($1.logSumExp[row] - largest) }
-                let logSumExp = largest + log(total)
-                for part in parts {
-                    let weight = exp(part.logSumExp[row] - logSumExp)
-                    part.output.withMatrix { output in
-                        Kernels.add(output[row], times: weight, to: target.output[row], count: shape[2])
-                    }
-                    target.maximumScore[row] = larger(target.maximumScore[row], part.maximumScore[row])
+        let rows = shape[0] * shape[1]
+        var joined = AttentionResult(queryTokens: parts.count * shape[0], heads: shape[1], valueDim: shape[2])
+        joined.withRows { target in
+            for (index, part) in parts.enumerated() {
+                part.output.withMatrix {
+                    target.output.rows(index * rows..<(index + 1) * rows).copy(from: $0)
                 }
-                target.logSumExp[row] = logSumExp
+                part.logSumExp.withMatrix {
+                    (target.logSumExp + index * rows).update(from: $0.base, count: rows)
+                }
+                part.maximumScore.withMatrix {
+                    (target.maximumScore + index * rows).update(from: $0.base, count: rows)
+                }
+            }
+        }
+        return joined.merged(parts: parts.count, workers: .one)
+    }
+
+    /// Merges results that lie one after the other along the first dimension.
+    ///
+    /// Mutating only to lend its rows without a copy: nothing changes.
+    mutating func merged(parts: Int, workers: Workers) -> AttentionResult {
+        guard parts > 1 else { return self }
+        let (heads, valueDim) = (output.shape[1], output.shape[2])
+        var merged = AttentionResult(
+            queryTokens: output.shape[0] / parts,
+            heads: heads,
+            valueDim: valueDim
+        )
+        merged.withRows { target in
+            withRows { source in
+                workers.run(count: target.output.rows, tile: Self.mergedRows) { rows in
+                    for row in rows {
+                        target.merge(row, from: source, parts: parts)
+                    }
+                }
             }
         }
         return merged
     }
 
-    /// Merges results that lie one after the other along the first dimension.
-    func merged(parts: Int) -> AttentionResult {
-        guard parts > 1 else { return self }
-        let tokens = output.shape[0] / parts
-        do {
-            return try .merged(
-                (0..<parts).map { part throws(SparseAttentionError) in
-                    let range = part * tokens..<(part + 1) * tokens
-                    return try AttentionResult(
-                        output: output.slice(range),
-                        logSumExp: logSumExp.slice(range),
-                        maximumScore: maximumScore.slice(range)
-                    )
-                }
-            )
-        } catch {
-            preconditionFailure("equal parts of one result: \(error)")
-        }
-    }
+    /// Rows one worker merges at a time.
+    private static let mergedRows = 16
 
     /// Where the rows of a result are written: one row for each query token and head.
     struct Rows: @unchecked Sendable {
@@ -116,6 +117,23 @@ extension AttentionResult {
         let output: MutableMatrixView  // [queryTokens · heads, valueDim]
         let logSumExp: UnsafeMutablePointer<Float>  // [queryTokens · heads]
         let maximumScore: UnsafeMutablePointer<Float>  // [queryTokens · heads]
+
+        /// Writes one row from its parts, which lie as many rows apart as there are here.
+        fileprivate func merge(_ row: Int, from source: Rows, parts: Int) {
+            let places = stride(from: row, to: parts * output.rows, by: output.rows)
+            logSumExp[row] = -.infinity
+            maximumScore[row] = -.infinity
+            output.rows(row..<row + 1).fill(0)
+            let largest = places.reduce(-Float.infinity) { larger($0, source.logSumExp[$1]) }
+            guard largest != -.infinity else { return }
+            let total = places.reduce(Float(0)) { $0 + exp(source.logSumExp[$1] - largest) }
+            logSumExp[row] = largest + log(total)
+            for place in places {
+                let weight = exp(source.logSumExp[place] - logSumExp[row])
+                Kernels.add(source.output[place], times: weight, to: output[row], count: output.columns)
+                maximumScore[row] = larger(maximumScore[row], source.maximumScore[place])
+            }
+        }
     }
 
     /// Lends the rows to write into.

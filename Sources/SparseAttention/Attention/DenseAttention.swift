@@ -9,10 +9,19 @@ public struct DenseAttention: Sendable {
     public let workers: Workers
     /// How probabilities and outputs are rounded; float32 leaves them alone.
     public let activations: StorageFormat
+    /// The numbers that enter products: queries, keys, values and probabilities as they are, or rounded to bfloat16.
+    ///
+    /// Log-sum-exp and outputs stay float32. Where `activations` are rounded, products follow from that.
+    public let products: ProductArithmetic
 
     /// Attention on the given threads.
-    public init(activations: StorageFormat = .float32, workers: Workers = .all) {
+    public init(
+        activations: StorageFormat = .float32,
+        products: ProductArithmetic = .float32,
+        workers: Workers = .all
+    ) {
         self.activations = activations
+        self.products = products
         self.workers = workers
     }
 
@@ -189,6 +198,38 @@ extension DenseAttention {
         position: Int,
         scale: Float
     ) -> AttentionResult {
+        let heads = queries.shape[1] / keyHeads.count
+        let rows = max(1, Self.tileRows / heads) * heads
+        guard products == .float32 || activations != .float32 else {
+            return attend(queries, keyHeads: keyHeads, valueDim: valueDim, position: position) {
+                RoundedTile(
+                    rows: rows,
+                    keyDim: keyHeads[0].keys.columns,
+                    valueDim: valueDim,
+                    separateValues: keyHeads[0].values != nil,
+                    scale: scale
+                )
+            }
+        }
+        return attend(queries, keyHeads: keyHeads, valueDim: valueDim, position: position) {
+            TileMemory(
+                rows: rows,
+                keys: Self.tileKeys,
+                keyHead: keyHeads[0],
+                valueDim: valueDim,
+                scale: scale,
+                activations: activations
+            )
+        }
+    }
+
+    private func attend<Memory: QueryTile>(
+        _ queries: Tensor,
+        keyHeads: [KeyHead],
+        valueDim: Int,
+        position: Int,
+        memory: @Sendable () -> Memory
+    ) -> AttentionResult {
         let (queryTokens, heads) = (queries.shape[0], queries.shape[1])
         let group = heads / keyHeads.count
         let tileTokens = max(1, Self.tileRows / group)
@@ -208,16 +249,7 @@ extension DenseAttention {
             queries.withMatrix { queries in
                 workers.run(
                     tiles: parts * keyHeads.count * tiles,
-                    scratch: {
-                        TileMemory(
-                            rows: tileTokens * group,
-                            keys: Self.tileKeys,
-                            keyHead: keyHeads[0],
-                            valueDim: valueDim,
-                            scale: scale,
-                            activations: activations
-                        )
-                    },
+                    scratch: memory,
                     { index, memory in
                         let (part, tile) = (index % parts, index / parts % tiles)
                         let head = index / parts / tiles
@@ -234,11 +266,12 @@ extension DenseAttention {
                         memory.attend(
                             keyHeads[head],
                             keys: start..<end,
-                            firstVisible: position + tokens.lowerBound + 1
+                            firstVisible: position + tokens.lowerBound + 1,
+                            group: group
                         )
                         for token in tokens {
                             for member in 0..<group {
-                                memory.softmax.finish(
+                                memory.finish(
                                     row: (token - tokens.lowerBound) * group + member,
                                     into: results,
                                     at: (part * queryTokens + token) * heads + head * group + member
@@ -249,12 +282,46 @@ extension DenseAttention {
                 )
             }
         }
-        return results.merged(parts: parts)
+        return results.merged(parts: parts, workers: workers)
     }
 }
 
 /// One worker's memory for a tile of queries, and the loop over keys.
-private final class TileMemory {
+private protocol QueryTile: SendableMetatype {
+    /// Packs the query rows of a group of heads, token by token.
+    func load(_ source: MatrixView, tokens: Range<Int>, heads: Range<Int>, of allHeads: Int)
+    /// Goes through a range of keys; the first token sees keys below `firstVisible`, each next one more.
+    func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int, group: Int)
+    /// Writes the results of one row.
+    func finish(row: Int, into result: AttentionResult.Rows, at index: Int)
+}
+
+extension RoundedTile: QueryTile {
+    fileprivate func load(_ source: MatrixView, tokens: Range<Int>, heads: Range<Int>, of allHeads: Int) {
+        begin(rows: tokens.count * heads.count)
+        for token in tokens {
+            load(source.rows(token * allHeads + heads.lowerBound..<token * allHeads + heads.upperBound))
+        }
+    }
+
+    fileprivate func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int, group: Int) {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.keys) {
+            let tile = start..<min(start + Self.keys, range.upperBound)
+            let limit = { (row: Int) in min(max(firstVisible + row / group - tile.lowerBound, 0), tile.count)
+            }
+            attend(
+                to: head.keys,
+                at: tile,
+                next: tile.upperBound..<min(tile.upperBound + Self.keys, range.upperBound),
+                values: head.values,
+                visible: tile.upperBound <= firstVisible ? nil : limit
+            )
+        }
+    }
+}
+
+/// The same in float32.
+private final class TileMemory: QueryTile {
     let softmax: OnlineSoftmax
 
     private let queries: MutableMatrixView  // [rows, headDim]
@@ -264,7 +331,6 @@ private final class TileMemory {
     private let visible: UnsafeMutablePointer<Int>  // [rows]
     private let scratch: Scratch
     private var rows = 0
-    private var group = 1
     private let valueDim: Int
 
     init(
@@ -301,9 +367,8 @@ private final class TileMemory {
         visible.deallocate()
     }
 
-    /// Packs the query rows of a group of heads, token by token.
     func load(_ source: MatrixView, tokens: Range<Int>, heads: Range<Int>, of allHeads: Int) {
-        group = heads.count
+        let group = heads.count
         rows = tokens.count * group
         for (index, token) in tokens.enumerated() {
             let block = source.rows(token * allHeads + heads.lowerBound..<token * allHeads + heads.upperBound)
@@ -312,8 +377,11 @@ private final class TileMemory {
         softmax.reset(rows: rows)
     }
 
-    /// Goes through a range of keys; the first token sees keys below `firstVisible`, each next one more.
-    func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int) {
+    func finish(row: Int, into result: AttentionResult.Rows, at index: Int) {
+        softmax.finish(row: row, into: result, at: index)
+    }
+
+    func attend(_ head: KeyHead, keys range: Range<Int>, firstVisible: Int, group: Int) {
         guard !range.isEmpty else { return }
         for pass in OnlineSoftmax.passes(softmax.activations) {
             for start in stride(from: range.lowerBound, to: range.upperBound, by: scores.columns) {

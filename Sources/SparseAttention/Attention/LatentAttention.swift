@@ -67,6 +67,10 @@ public struct LatentAttention: Sendable {
     public let scale: Float
     /// The rounding of intermediate results.
     public let rounding: Rounding
+    /// The numbers that enter products: as they are, or rounded to bfloat16, with float32 sums.
+    ///
+    /// Where `rounding` says how activations are rounded, products follow from that.
+    public let products: ProductArithmetic
     /// The threads to use.
     public let workers: Workers
 
@@ -94,12 +98,14 @@ public struct LatentAttention: Sendable {
         dimensions: Dimensions,
         scale: Float,
         rounding: Rounding = .none,
+        products: ProductArithmetic = .float32,
         workers: Workers = .all
     ) throws(SparseAttentionError) {
         try requirePositive(scale)
         self.dimensions = dimensions
         self.scale = scale
         self.rounding = rounding
+        self.products = products
         self.workers = workers
     }
 }
@@ -169,10 +175,15 @@ extension LatentAttention {
                     try TopKAttention(
                         valueDim: dimensions.latentDim,
                         activations: rounding.activations,
+                        products: products,
                         workers: workers
                     ).attend(absorbed, to: rows, at: selection, scale: scale)
                 } else {
-                    DenseAttention(activations: rounding.activations, workers: workers).attend(
+                    DenseAttention(
+                        activations: rounding.activations,
+                        products: products,
+                        workers: workers
+                    ).attend(
                         absorbed,
                         to: rows,
                         valueDim: dimensions.latentDim,
@@ -248,7 +259,7 @@ extension LatentAttention {
                         let sum = sums.columns(head * sizes.latentDim..<(head + 1) * sizes.latentDim)
                         let value = output.columns(head * sizes.valueDim..<(head + 1) * sizes.valueDim)
                         guard rounding.activations != .float32 else {
-                            return weight.apply(to: sum, into: value, workers: .one)
+                            return weight.apply(to: sum, into: value, products: products, workers: .one)
                         }
                         weight.widen(0..<sizes.valueDim, into: memory.weight)
                         round(memory.weight)

@@ -9,6 +9,10 @@ public struct TopKAttention: Sendable {
     public let valueDim: Int
     /// How probabilities and outputs are rounded; float32 leaves them alone.
     public let activations: StorageFormat
+    /// The numbers that enter products: queries, rows and probabilities as they are, or rounded to bfloat16.
+    ///
+    /// Log-sum-exp and outputs stay float32. Where `activations` are rounded, products follow from that.
+    public let products: ProductArithmetic
     /// The threads to use.
     public let workers: Workers
 
@@ -20,9 +24,15 @@ public struct TopKAttention: Sendable {
     private static let partSlots = 512
 
     /// Attention whose values are the first `valueDim` columns of a row.
-    public init(valueDim: Int, activations: StorageFormat = .float32, workers: Workers = .all) {
+    public init(
+        valueDim: Int,
+        activations: StorageFormat = .float32,
+        products: ProductArithmetic = .float32,
+        workers: Workers = .all
+    ) {
         self.valueDim = valueDim
         self.activations = activations
+        self.products = products
         self.workers = workers
     }
 
@@ -72,6 +82,36 @@ public struct TopKAttention: Sendable {
         scale: Float
     ) throws(SparseAttentionError) -> AttentionResult {
         try validate(queries, rowDim: latents.columns, selection: selection, scale: scale)
+        let heads = queries.shape[1]
+        guard products == .float32 || activations != .float32 else {
+            return attend(queries, to: latents, at: selection) {
+                RoundedTile(
+                    rows: heads,
+                    keyDim: latents.columns,
+                    valueDim: valueDim,
+                    separateValues: false,
+                    scale: scale
+                )
+            }
+        }
+        return attend(queries, to: latents, at: selection) {
+            SelectionMemory(
+                heads: heads,
+                keys: min(Self.tileKeys, max(selection.slots, 1)),
+                rowDim: latents.columns,
+                valueDim: valueDim,
+                scale: scale,
+                activations: activations
+            )
+        }
+    }
+
+    private func attend<Memory: SelectionTile>(
+        _ queries: Tensor,
+        to latents: RowsView,
+        at selection: TokenSelection,
+        memory: @Sendable () -> Memory
+    ) -> AttentionResult {
         let (queryTokens, heads) = (queries.shape[0], queries.shape[1])
         let isSplit = queryTokens < Self.enoughTokens && activations == .float32
         let slots = isSplit ? Self.partSlots : max(selection.slots, 1)
@@ -81,16 +121,7 @@ public struct TopKAttention: Sendable {
             queries.withMatrix { queries in
                 workers.run(
                     tiles: queryTokens * parts,
-                    scratch: {
-                        SelectionMemory(
-                            heads: heads,
-                            keys: min(Self.tileKeys, slots),
-                            rowDim: latents.columns,
-                            valueDim: valueDim,
-                            scale: scale,
-                            activations: activations
-                        )
-                    },
+                    scratch: memory,
                     { index, memory in
                         let (token, part) = (index / parts, index % parts)
                         let range = part * slots..<min((part + 1) * slots, selection.slots)
@@ -102,13 +133,13 @@ public struct TopKAttention: Sendable {
                         )
                         for head in 0..<heads {
                             let row = (part * queryTokens + token) * heads + head
-                            memory.softmax.finish(row: head, into: results, at: row)
+                            memory.finish(row: head, into: results, at: row)
                         }
                     }
                 )
             }
         }
-        return results.merged(parts: parts)
+        return results.merged(parts: parts, workers: workers)
     }
 
     func validate(
@@ -150,7 +181,33 @@ extension ArraySlice {
 }
 
 /// One worker's memory for the heads of a query token, and the loop over its selected rows.
-private final class SelectionMemory {
+private protocol SelectionTile: SendableMetatype {
+    /// Attends to rows of a sequence, all of them valid.
+    func attend(_ queries: MatrixView, to latents: RowsView, at chosen: [Int32])
+    /// Writes the results of one head.
+    func finish(row: Int, into result: AttentionResult.Rows, at index: Int)
+}
+
+extension RoundedTile: SelectionTile {
+    fileprivate func attend(_ queries: MatrixView, to latents: RowsView, at chosen: [Int32]) {
+        begin(rows: queries.rows)
+        load(queries)
+        let positions = chosen.map(Int.init)
+        latents.prefetch(positions.prefix(Self.keys))
+        for start in stride(from: 0, to: positions.count, by: Self.keys) {
+            attend(
+                to: latents,
+                at: positions[start..<min(start + Self.keys, positions.count)],
+                next: positions.dropFirst(start + Self.keys).prefix(Self.keys),
+                values: nil,
+                visible: nil
+            )
+        }
+    }
+}
+
+/// The same in float32.
+private final class SelectionMemory: SelectionTile {
     let softmax: OnlineSoftmax
 
     private let scores: MutableMatrixView  // [heads, keys]
@@ -180,6 +237,10 @@ private final class SelectionMemory {
             scratch: scratch
         )
         self.valueDim = valueDim
+    }
+
+    func finish(row: Int, into result: AttentionResult.Rows, at index: Int) {
+        softmax.finish(row: row, into: result, at: index)
     }
 
     func attend(_ queries: MatrixView, to latents: RowsView, at chosen: [Int32]) {

@@ -64,7 +64,7 @@ struct RowLayout: Equatable, Sendable {
         return shape.count
     }
 
-    private static func scaleBytes(_ codes: Int) -> Int {
+    static func scaleBytes(_ codes: Int) -> Int {
         tileCount(codes, QuantizedRows.blockColumns) * MemoryLayout<Float>.size
     }
 }
@@ -165,14 +165,12 @@ extension RowLayout {
         case .numbers(.bfloat16):
             let source = block.assumingMemoryBound(to: UInt16.self) + row * columns
             Kernels.widen(bfloat16: source, into: output, count: columns)
-        case .packedLatents(let latentDim):
-            let start = block + row * rowByteCount
-            Self.dequantize(codes: start, scales: start + latentDim, count: latentDim, into: output)
-            Kernels.roundToBFloat16(output, count: latentDim)
-            let rope = start + latentDim + Self.scaleBytes(latentDim)
-            for column in 0..<columns - latentDim {
-                let bits = rope.loadUnaligned(fromByteOffset: 2 * column, as: UInt16.self)
-                output[latentDim + column] = BFloat16(bitPattern: UInt16(littleEndian: bits)).float
+        case .packedLatents:
+            // Every element of such a row is a bfloat16 number.
+            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: columns) { bits in
+                guard let start = bits.baseAddress else { return }
+                readRounded(row, of: block, into: start)
+                Kernels.widen(bfloat16: start, into: output, count: columns)
             }
         case .packedKeys:
             let scales = block + blockRows * columns + row * Self.scaleBytes(columns)

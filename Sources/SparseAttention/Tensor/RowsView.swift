@@ -7,10 +7,10 @@ package struct RowsView: @unchecked Sendable {
     /// The elements of one row.
     package let columns: Int
 
-    private let storage: Storage
-    private let base: UnsafeRawPointer
+    let storage: Storage
+    let base: UnsafeRawPointer
 
-    private enum Storage {
+    enum Storage {
         /// Row after row, `stride` elements apart.
         case numbers(StorageFormat, stride: Int)
         /// Blocks of rows, one after the other in memory; the rows go through them in the order of `pages`.
