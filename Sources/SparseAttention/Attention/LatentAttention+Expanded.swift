@@ -15,6 +15,25 @@ extension LatentAttention {
         at selection: TokenSelection?,
         position: Int
     ) -> AttentionResult {
+        let tokens = min(Self.sharingTokens, queries.shape[0])
+        guard usedProducts == .float32 else {
+            return attendExpanded(queries, to: rows, through: projection, at: selection, position: position) {
+                RoundedExpandedMemory(tokens: tokens, keys: Self.tileKeys, attention: self)
+            }
+        }
+        return attendExpanded(queries, to: rows, through: projection, at: selection, position: position) {
+            ExpandedMemory(tokens: tokens, keys: Self.tileKeys, rows: rows, attention: self)
+        }
+    }
+
+    private func attendExpanded<Memory: ExpandedTile>(
+        _ queries: Tensor,
+        to rows: RowsView,
+        through projection: KeyValueProjection,
+        at selection: TokenSelection?,
+        position: Int,
+        memory: @Sendable () -> Memory
+    ) -> AttentionResult {
         let sizes = dimensions
         let queryTokens = queries.shape[0]
         let tiles = tileCount(queryTokens, Self.sharingTokens)
@@ -25,14 +44,7 @@ extension LatentAttention {
                 let queries = queries.reshaped(rows: queryTokens, columns: sizes.heads * sizes.queryDim)
                 workers.run(
                     tiles: sizes.heads * tiles,
-                    scratch: {
-                        ExpandedMemory(
-                            tokens: min(Self.sharingTokens, queryTokens),
-                            keys: Self.tileKeys,
-                            rows: rows,
-                            attention: self
-                        )
-                    },
+                    scratch: memory,
                     { index, memory in
                         let (head, tile) = (index / tiles, index % tiles)
                         let tokens =
@@ -61,7 +73,17 @@ extension LatentAttention {
 }
 
 /// One worker's memory for one head and some query tokens, and the loop over keys.
-private final class ExpandedMemory {
+protocol ExpandedTile: SendableMetatype {
+    /// Packs one head's queries, rotated part first, and its part of the projection.
+    func load(_ source: MatrixView, projection: WeightMatrix, head: Int)
+    /// Goes through all keys visible to the first `tokens` query tokens loaded, the first one at `position`.
+    func attend(_ tokens: Int, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?)
+    /// Writes the result of one query token.
+    func finish(token: Int, into result: AttentionResult.Rows, at index: Int)
+}
+
+/// The same in float32.
+private final class ExpandedMemory: ExpandedTile {
     /// Query tokens in one tile of scores, which stays in the second-level cache.
     private static let tileTokens = 256
 
@@ -116,7 +138,6 @@ private final class ExpandedMemory {
         visible.deallocate()
     }
 
-    /// Packs one head's queries, rotated part first, and widens its part of the projection.
     func load(_ source: MatrixView, projection: WeightMatrix, head: Int) {
         let packed = queries.rows(0..<source.rows)
         packed.columns(0..<sizes.ropeDim).copy(from: source.columns(sizes.nopeDim..<sizes.queryDim))
@@ -125,7 +146,6 @@ private final class ExpandedMemory {
         projection.widen(start..<start + sizes.projectionRows, into: weight)
     }
 
-    /// Goes through all keys visible to the first `tokens` query tokens loaded, the first one at `position`.
     func attend(_ tokens: Int, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?) {
         let tiles = stride(from: 0, to: tokens, by: Self.tileTokens).map {
             $0..<min($0 + Self.tileTokens, tokens)
@@ -154,7 +174,6 @@ private final class ExpandedMemory {
         }
     }
 
-    /// Writes the result of one query token.
     func finish(token: Int, into result: AttentionResult.Rows, at index: Int) {
         softmaxes[token / Self.tileTokens].finish(row: token % Self.tileTokens, into: result, at: index)
     }
@@ -197,7 +216,7 @@ private final class ExpandedMemory {
         }
         if let chosen {
             for (row, positions) in chosen.enumerated() {
-                hideUnchosen(positions, tile: keys, scores: tileScores[row])
+                tileScores[row].hideAll(but: positions, in: keys, room: kept)
             }
         }
         softmax.add(
@@ -218,17 +237,19 @@ private final class ExpandedMemory {
         target.roundThroughFloat8(format: format)
         return target.view
     }
+}
 
+extension UnsafeMutablePointer<Float> {
     /// Sets every score of a row to −infinity but those at the chosen positions, which ascend.
-    private func hideUnchosen(_ positions: [Int32], tile: Range<Int>, scores: UnsafeMutablePointer<Float>) {
+    func hideAll(but positions: [Int32], in tile: Range<Int>, room kept: UnsafeMutablePointer<Float>) {
         let first = positions.partitioningIndex { Int($0) >= tile.lowerBound }
         let last = positions.partitioningIndex { Int($0) >= tile.upperBound }
         for (index, position) in positions[first..<last].enumerated() {
-            kept[index] = scores[Int(position) - tile.lowerBound]
+            kept[index] = self[Int(position) - tile.lowerBound]
         }
-        scores.update(repeating: -.infinity, count: tile.count)
+        update(repeating: -.infinity, count: tile.count)
         for (index, position) in positions[first..<last].enumerated() {
-            scores[Int(position) - tile.lowerBound] = kept[index]
+            self[Int(position) - tile.lowerBound] = kept[index]
         }
     }
 }

@@ -175,13 +175,13 @@ extension LatentAttention {
                     try TopKAttention(
                         valueDim: dimensions.latentDim,
                         activations: rounding.activations,
-                        products: products,
+                        products: usedProducts,
                         workers: workers
                     ).attend(absorbed, to: rows, at: selection, scale: scale)
                 } else {
                     DenseAttention(
                         activations: rounding.activations,
-                        products: products,
+                        products: usedProducts,
                         workers: workers
                     ).attend(
                         absorbed,
@@ -214,18 +214,27 @@ extension LatentAttention {
                 let queries = queries.reshaped(rows: tokens, columns: sizes.heads * sizes.queryDim)
                 workers.run(
                     tiles: sizes.heads,
-                    scratch: { ProjectionMemory(rows: sizes.nopeDim, columns: sizes.latentDim) },
+                    scratch: {
+                        ProjectionMemory(
+                            rows: sizes.nopeDim,
+                            columns: sizes.latentDim,
+                            roundedInputs: usedProducts == .float32 ? nil : tokens
+                        )
+                    },
                     { head, memory in
                         let start = head * sizes.projectionRows
                         projection.weight.widen(start..<start + sizes.nopeDim, into: memory.weight)
                         round(memory.weight)
                         let query = queries.columns(head * sizes.queryDim..<(head + 1) * sizes.queryDim)
                         let row = output.columns(head * sizes.rowDim..<(head + 1) * sizes.rowDim)
-                        BLAS.multiply(
-                            query.columns(0..<sizes.nopeDim),
-                            memory.weight.view,
-                            into: row.columns(0..<sizes.latentDim)
+                        let (nope, latent) = (
+                            query.columns(0..<sizes.nopeDim), row.columns(0..<sizes.latentDim)
                         )
+                        if usedProducts == .float32 {
+                            BLAS.multiply(nope, memory.weight.view, into: latent)
+                        } else {
+                            memory.multiplyRounded(nope, into: latent)
+                        }
                         round(row.columns(0..<sizes.latentDim))
                         row.columns(sizes.latentDim..<sizes.rowDim)
                             .copy(from: query.columns(sizes.nopeDim..<sizes.queryDim))
@@ -259,7 +268,7 @@ extension LatentAttention {
                         let sum = sums.columns(head * sizes.latentDim..<(head + 1) * sizes.latentDim)
                         let value = output.columns(head * sizes.valueDim..<(head + 1) * sizes.valueDim)
                         guard rounding.activations != .float32 else {
-                            return weight.apply(to: sum, into: value, products: products, workers: .one)
+                            return weight.apply(to: sum, into: value, products: usedProducts, workers: .one)
                         }
                         weight.widen(0..<sizes.valueDim, into: memory.weight)
                         round(memory.weight)
@@ -270,6 +279,11 @@ extension LatentAttention {
             }
         }
         return values
+    }
+
+    /// The numbers that enter products: those asked for, unless the rounding already says it.
+    var usedProducts: ProductArithmetic {
+        rounding == .none ? products : .float32
     }
 
     /// Rounds as activations are.
@@ -338,11 +352,36 @@ extension LatentAttention {
 
 /// One worker's memory for a head's part of a projection.
 private final class ProjectionMemory {
-    let weight: MutableMatrixView
+    let weight: MutableMatrixView  // [rows, columns]
+    private let rounded: BFloat16Matrix  // [rows, columns]
+    private let inputs: BFloat16Matrix  // [roundedInputs, rows]
+    private let panels: PackedPanels  // [rows, columns]
+    private let pointers: UnsafeMutablePointer<UnsafePointer<UInt16>?>  // [rows]
     private let scratch: Scratch
 
-    init(rows: Int, columns: Int) {
-        scratch = Scratch(floats: rows * columns)
+    /// Memory for a part; with room for `roundedInputs` rows where they enter products as bfloat16.
+    init(rows: Int, columns: Int, roundedInputs: Int? = nil) {
+        let (packed, inputRows) = (roundedInputs == nil ? 0 : rows, roundedInputs ?? 0)
+        scratch = Scratch(
+            floats: rows * columns + BFloat16Matrix.scratchFloats(rows: packed, columns: columns)
+                + BFloat16Matrix.scratchFloats(rows: inputRows, columns: rows)
+                + PackedPanels.scratchFloats(rows: packed, columns: columns) + 2 * rows
+        )
         weight = scratch.matrix(rows: rows, columns: columns)
+        rounded = BFloat16Matrix(rows: packed, columns: columns, scratch: scratch)
+        inputs = BFloat16Matrix(rows: inputRows, columns: rows, scratch: scratch)
+        panels = PackedPanels(rows: packed, columns: columns, scratch: scratch)
+        pointers = scratch.array(of: UnsafePointer<UInt16>?.self, count: rows)
+    }
+
+    /// `output = source · weight`, both rounded to bfloat16.
+    func multiplyRounded(_ source: MatrixView, into output: MutableMatrixView) {
+        inputs.round(source)
+        rounded.round(weight.view)
+        for row in 0..<weight.rows {
+            pointers[row] = UnsafePointer(rounded[row])
+        }
+        panels.pack(rows: UnsafePointer(pointers))
+        panels.multiply(inputs, into: output)
     }
 }
