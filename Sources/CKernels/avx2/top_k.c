@@ -11,8 +11,9 @@ static uint32_t rank_of(float score) {
     return bits >> 31 ? ~bits : bits | 0x80000000;
 }
 
-// The score that has a rank above 0.
+// The score that has a rank; that of -0, which no score has, stands for the one below.
 static float score_of(uint32_t rank) {
+    rank -= rank == 0x7FFFFFFF;
     uint32_t bits = rank >> 31 ? rank ^ 0x80000000 : ~rank;
     float score;
     memcpy(&score, &bits, sizeof score);
@@ -23,14 +24,15 @@ static float score_of(uint32_t rank) {
 // ranks; most vectors need no more than that.
 DSA_AVX2 size_t dsa_avx2_ranks_above(
     size_t count, const float *scores, int32_t first, uint32_t floor, uint32_t *ranks, int32_t *positions) {
-    // With no floor, every score but a NaN is kept: those that equal themselves.
-    __m256 lowest = _mm256_set1_ps(floor == 0 ? 0 : score_of(floor));
+    // Below the rank of -infinity a floor is no score's, and leaves out NaN alone: what does not equal itself.
+    bool everything = floor < 0x007FFFFF;
+    __m256 lowest = _mm256_set1_ps(everything ? 0 : score_of(floor));
     size_t used = 0;
     for (size_t i = 0; i < count; i += 8) {
         __m256i lanes = lanes8(count - i);
         __m256 block = _mm256_maskload_ps(scores + i, lanes);
-        __m256 above = floor == 0 ? _mm256_cmp_ps(block, block, _CMP_ORD_Q)
-                                  : _mm256_cmp_ps(block, lowest, _CMP_GT_OQ);
+        __m256 above = everything ? _mm256_cmp_ps(block, block, _CMP_ORD_Q)
+                                   : _mm256_cmp_ps(block, lowest, _CMP_GT_OQ);
         unsigned kept = (unsigned)_mm256_movemask_ps(_mm256_and_ps(above, _mm256_castsi256_ps(lanes)));
         for (; kept != 0; kept &= kept - 1) {
             size_t at = i + (size_t)__builtin_ctz(kept);

@@ -11,8 +11,9 @@ DSA_AVX512_INLINE __m512i ranks_of(__m512 scores) {
     return _mm512_xor_si512(bits, flips);
 }
 
-// The score that has a rank above 0.
+// The score that has a rank; that of -0, which no score has, stands for the one below.
 DSA_AVX512_INLINE __m512 score_of(uint32_t rank) {
+    rank -= rank == 0x7FFFFFFF;
     uint32_t bits = rank >> 31 ? rank ^ 0x80000000 : ~rank;
     return _mm512_castsi512_ps(_mm512_set1_epi32((int)bits));
 }
@@ -32,7 +33,8 @@ DSA_AVX512 size_t dsa_avx512_ranks_above(
     size_t count, const float *scores, int32_t first, uint32_t floor, uint32_t *ranks, int32_t *positions) {
     __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     __m512 lowest = score_of(floor);
-    __mmask16 everything = floor == 0 ? 0xFFFF : 0;
+    // Below the rank of -infinity a floor is no score's, and leaves out NaN alone.
+    __mmask16 everything = floor < 0x007FFFFF ? 0xFFFF : 0;
     size_t used = 0;
     for (size_t i = 0; i < count; i += 64) {
         __m512 block[4];
