@@ -1,194 +1,44 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import SparseAttention
+public import SparseAttention
 
-/// Measures dense and sparse attention of one layer with DeepSeek-V3.2's dimensions on this machine.
+/// The benchmark executable.
 @main
 struct DSABench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dsa-bench",
-        abstract: "Times dense against sparse attention of one DeepSeek-V3.2 layer, per token.",
+        abstract: "Measures DeepSeek Sparse Attention on this machine.",
         discussion: """
-            Needs no model: inputs are seeded random numbers in float32. Results are first compared with \
-            their definitions; a wrong one ends the run before anything is timed.
-
-            Decode: absorbed queries of one token against a sequence, the attention core alone. Dense \
-            attends to every token; sparse is index scores, top-k, and attention to the selected tokens.
-
-            Prefill: a chunk of tokens that ends at the position, the projections of keys and values \
-            included, each side in the form with fewer operations. A part of the chunk runs whose work is \
-            exactly proportional, and its time is scaled: some of the heads in expanded form, the middle \
-            tokens of the chunk for index scores and the absorbed sparse core. The report says which.
-
-            Times are medians; dense and sparse run in turn. GFLOP/s are operations by count over time, and \
-            shares refer to the rate of large float32 matrix products in the same run.
-            """
+            Every report heads with the machine and with ceilings measured at its start and end; every figure is a \
+            median and a share of a ceiling of the same run. Results are compared with their definitions first.
+            """,
+        subcommands: [CurveCommand.self, KernelsCommand.self, ThreadsCommand.self],
+        defaultSubcommand: CurveCommand.self
     )
+}
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
+/// An error as the user reads it.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+}
 
-    @Option(
-        help: "Lengths of the sequence, such as 1K,32K,131072.",
-        transform: Positions.init(argument:)
-    )
-    var positions: Positions?
-
-    @Option(help: "What to time: decode or prefill; both when not given.")
-    var suite: Suite?
-
-    @Option(help: "Tokens in a prefill chunk.")
-    var chunk = 1024
-
-    @Flag(help: "A few short positions and few repetitions: seconds instead of a minute.")
-    var quick = false
-
-    @Option(help: "The seed of all inputs.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
-
-    @Option(help: ArgumentHelp("Write the curves as SVG.", valueName: "file"))
-    var svg: String?
-
-    mutating func validate() throws {
-        guard chunk >= 1 else { throw ValidationError("--chunk must be at least 1.") }
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
-    }
-
-    func run() throws {
-        let report: Report
-        do {
-            try Kernels.validateEnvironment()
-            report = try measure()
-        } catch {
-            throw Failure(description: "\(error)")
-        }
-        print(report.table)
-        if let json { try write(report.json(), to: json) }
-        if let svg { try write(Data(Chart(report).svg.utf8), to: svg) }
-    }
-
-    /// What can be timed alone.
-    enum Suite: String, CaseIterable, ExpressibleByArgument {
-        case decode, prefill
-    }
-
-    /// An error as the user reads it.
-    private struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    private func write(_ data: Data, to path: String) throws {
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw Failure(description: "cannot write \(path): \(error.localizedDescription)")
-        }
+/// Runs what may fail, after a check of the environment; an error becomes one line.
+func reportingFailure<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+        try Kernels.validateEnvironment()
+        return try body()
+    } catch {
+        throw Failure(description: "\(error)")
     }
 }
 
-// MARK: - Measuring
-
-extension DSABench {
-    /// Checks, times, and puts the report together.
-    private func measure() throws -> Report {
-        let workers = try threads.map { try Workers(count: $0) } ?? .all
-        let positions = positions ?? (quick ? .quick : .standard)
-        let shape = try LayerShape.deepSeekV32()
-        let noise = Noise(seed: seed, workers: workers)
-        let machine = Machine(threads: workers.count)
-        let progress = Progress()
-        defer { progress.show("") }
-
-        print(machine.summary)
-        progress.show("comparing with the definitions")
-        try Verification(shape: shape, workers: workers, noise: noise).run()
-        progress.show("measuring ceilings")
-        let probe = CeilingProbe(workers: workers)
-        let start = probe.measure(repetitions: quick ? 3 : 7)
-
-        let data = try LayerData(shape: shape, capacity: positions.values.last ?? 0, noise: noise)
-        let decode = DecodeSuite(data: data, workers: workers)
-        let prefill = PrefillSuite(data: data, workers: workers, chunk: chunk)
-        var measurements: [Measurement] = []
-        var sgemmAlong: [(position: Int, gigaflops: Double)] = []
-        for position in positions.values {
-            sgemmAlong.append((position, probe.sgemm(repetitions: 3)))
-            for suite in suites {
-                progress.show("\(suite.rawValue) at \(positionLabel(position))")
-                switch suite {
-                case .decode:
-                    let cases = try decode.cases(at: position)
-                    measurements += try Measurement.alternating(cases, repetitions: decodeRepetitions)
-                case .prefill:
-                    let cases = try prefill.cases(at: position)
-                    measurements += try Measurement.alternating(cases, repetitions: prefillRepetitions)
-                }
-            }
-        }
-        progress.show("measuring ceilings again")
-        let end = probe.measure(repetitions: quick ? 3 : 7)
-        progress.show("")
-        return Report(
-            machine: machine,
-            ceilings: (start, end),
-            sgemmAlong: sgemmAlong,
-            measurements: measurements,
-            crossings: crossings(in: measurements, shape: shape),
-            chunk: chunk,
-            seed: seed
-        )
+/// Writes a file, whole or not at all.
+func write(_ data: Data, to path: String) throws {
+    do {
+        try data.write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+        throw Failure(description: "cannot write \(path): \(error.localizedDescription)")
     }
 }
 
-// MARK: - Choices
-
-extension DSABench {
-    /// What to time, in order.
-    private var suites: [Suite] { suite.map { [$0] } ?? Suite.allCases }
-
-    /// How often decoding runs at a position.
-    private var decodeRepetitions: Repetitions {
-        quick
-            ? Repetitions(minimum: 3, maximum: 10, seconds: 0.3)
-            : Repetitions(minimum: 5, maximum: 50, seconds: 1.2)
-    }
-
-    /// How often prefill runs at a position.
-    private var prefillRepetitions: Repetitions {
-        quick
-            ? Repetitions(minimum: 1, maximum: 3, seconds: 1)
-            : Repetitions(minimum: 2, maximum: 9, seconds: 4)
-    }
-
-    /// Where sparse attention becomes the cheaper one, and where scoring becomes its dearer part.
-    private func crossings(
-        in measurements: [Measurement],
-        shape: LayerShape
-    ) -> [(name: String, meaning: String, crossing: Crossing)] {
-        func named(_ name: String) -> [Measurement] { measurements.filter { $0.benchmark.name == name } }
-        var crossings = suites.map { suite in
-            let points = zip(named("dense-\(suite.rawValue)"), named("sparse-\(suite.rawValue)")).map {
-                ($0.benchmark.position, $0.milliseconds, $1.milliseconds)
-            }
-            return (suite.rawValue, "Sparse \(suite.rawValue) becomes cheaper than dense", Crossing(points))
-        }
-        if suites.contains(.decode) {
-            let points = named("sparse-decode").map {
-                (
-                    $0.benchmark.position, $0.milliseconds(of: DecodeSuite.selectionPart) ?? 0,
-                    $0.milliseconds(of: DecodeSuite.corePart) ?? 0
-                )
-            }
-            crossings.append(
-                ("indexOverCore", "In sparse decode, scoring and top-k overtake the core", Crossing(points))
-            )
-        }
-        let byCount = Crossing.at(shape.indexOvertakesCore)
-        return crossings + [
-            ("indexOverCoreByCount", "By count of operations, scoring overtakes the core", byCount)
-        ]
-    }
-}
+extension ProductArithmetic: ExpressibleByArgument {}

@@ -4,6 +4,8 @@ struct BenchmarkCase {
     let name: String
     /// The number format of what the operator reads.
     var precision = "float32"
+    /// The ceiling its share refers to.
+    var ceiling = Ceiling.sgemm
     /// The tokens of the sequence; the last ones are the queries.
     let position: Int
     /// Floating-point operations for one query token, a multiplication and an addition counting as two.
@@ -14,6 +16,18 @@ struct BenchmarkCase {
     var sampled: String?
     /// Runs once and hands the time of each part to the laps.
     let body: (inout Laps) throws -> Void
+}
+
+/// What limits a case.
+enum Ceiling: String, Encodable {
+    /// Float32 matrix products.
+    case sgemm
+    /// Dot products of bfloat16.
+    case bf16Dot
+    /// Reading memory.
+    case memoryRead
+    /// Nothing that is counted: time alone is told.
+    case none
 }
 
 /// The time one run of a case takes, part by part.

@@ -4,12 +4,18 @@ import SparseAttention
 struct Ceilings: Encodable {
     /// Float32 matrix products, in GFLOP/s.
     let sgemm: Double
+    /// Dot products of bfloat16 on registers alone, in GFLOP/s; float32 where the kernels have no others.
+    let bf16Dot: Double
     /// Reading memory, in GB/s.
     let memoryRead: Double
 
     /// The higher of each of two measurements, so that shares of a ceiling are never flattered.
     static func highest(_ a: Ceilings, _ b: Ceilings) -> Ceilings {
-        Ceilings(sgemm: max(a.sgemm, b.sgemm), memoryRead: max(a.memoryRead, b.memoryRead))
+        Ceilings(
+            sgemm: max(a.sgemm, b.sgemm),
+            bf16Dot: max(a.bf16Dot, b.bf16Dot),
+            memoryRead: max(a.memoryRead, b.memoryRead)
+        )
     }
 }
 
@@ -22,12 +28,26 @@ struct CeilingProbe {
     private static let rowsPerThread = 1024
     /// The side of the right factor.
     private static let side = 2048
+    /// Rounds of the register loop: some 10 milliseconds.
+    private static let peakRounds = 1_500_000
     /// Rows of one mebibyte to read: half a gibibyte, more than any cache holds.
     private static let (readRows, readColumns) = (512, 262_144)
 
     /// Medians of several runs.
     func measure(repetitions: Int) -> Ceilings {
-        Ceilings(sgemm: sgemm(repetitions: repetitions), memoryRead: memoryRead(repetitions: 2 * repetitions))
+        Ceilings(
+            sgemm: sgemm(repetitions: repetitions),
+            bf16Dot: bf16Dot(repetitions: repetitions),
+            memoryRead: memoryRead(repetitions: 2 * repetitions)
+        )
+    }
+
+    /// The instruction for dot products, on registers alone, one tile a thread.
+    private func bf16Dot(repetitions: Int) -> Double {
+        let operations = Kernels.dotPeakOperations(rounds: Self.peakRounds)
+        return rate(of: operations * Double(workers.count), repetitions: repetitions) {
+            workers.run(tiles: workers.count) { _ in Kernels.runDotPeak(rounds: Self.peakRounds) }
+        }
     }
 
     /// One tall product, a slice of rows for each thread.

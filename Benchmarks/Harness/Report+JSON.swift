@@ -4,7 +4,7 @@ extension Report {
     /// The report for comparison.
     ///
     /// `results` holds median milliseconds for one query token with `p10` and `p90`; `gigaflops` is the count
-    /// of operations over that time, and `shareOfCeiling` its share of `ceilings.sgemm`. Each ceiling is the
+    /// of operations over that time, and `shareOfCeiling` its share of the ceiling that `ceiling` names. Each ceiling is the
     /// higher one of `ceilingsAtStart` and `ceilingsAtEnd`; `sgemmAlong` holds one figure for each position,
     /// taken just before its cases. `sampled` names what ran, if not all did.
     func json() throws -> Data {
@@ -38,6 +38,7 @@ extension Report {
             runs: measurement.samples.sorted.count,
             gigaflops: measurement.gigaflops,
             gigabytes: measurement.gigabytes,
+            ceiling: measurement.benchmark.ceiling,
             shareOfCeiling: shareOfCeiling(measurement),
             operations: measurement.benchmark.operations,
             bytes: measurement.benchmark.bytes,
@@ -69,6 +70,7 @@ extension Report {
             let runs: Int
             let gigaflops: Double
             let gigabytes: Double
+            let ceiling: Ceiling
             let shareOfCeiling: Double
             let operations: Double
             let bytes: Double

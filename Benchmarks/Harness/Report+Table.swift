@@ -17,11 +17,36 @@ extension Report {
         return lines.joined(separator: "\n")
     }
 
+    /// One line a case, for suites of kernels.
+    var kernelTable: String {
+        let lines = [ceilingLine("at start", ceilings.start), ceilingLine("at end", ceilings.end)]
+        let width = measurements.map(\.benchmark.name.count).max() ?? 0
+        func name(_ text: String) -> String { text.padding(toLength: width, withPad: " ", startingAt: 0) }
+        let head =
+            name("kernel") + "  precision       "
+            + columns(["position", "ms", "GFLOP/s", "GB/s", "share"]) + "  of"
+        return
+            (lines + driftWarnings + ["", head]
+            + measurements.map { measurement in
+                let benchmark = measurement.benchmark
+                return name(benchmark.name) + "  "
+                    + benchmark.precision.padding(toLength: 16, withPad: " ", startingAt: 0)
+                    + columns([
+                        positionLabel(benchmark.position), milliseconds(measurement.milliseconds),
+                        String(format: "%.0f", measurement.gigaflops),
+                        String(format: "%.1f", measurement.gigabytes),
+                        benchmark.ceiling == .none ? "" : percent(shareOfCeiling(measurement)),
+                    ]) + "  \(benchmark.ceiling == .none ? "" : benchmark.ceiling.rawValue)"
+                    + (benchmark.sampled.map { "  (\($0))" } ?? "")
+            }).joined(separator: "\n")
+    }
+
     /// Ceilings on one line.
     private func ceilingLine(_ title: String, _ ceilings: Ceilings) -> String {
         String(
-            format: "ceilings \(title): sgemm %.0f GFLOP/s, memory read %.1f GB/s",
+            format: "ceilings \(title): sgemm %.0f GFLOP/s, bf16 dot %.0f GFLOP/s, memory read %.1f GB/s",
             ceilings.sgemm,
+            ceilings.bf16Dot,
             ceilings.memoryRead
         )
     }
@@ -29,7 +54,7 @@ extension Report {
     /// Dense beside sparse, one line a position.
     private func comparison(_ phase: String) -> [String] {
         let head = columns([
-            "position", "dense", "sparse", "ratio", "dense GFLOP/s", "of sgemm", "sparse GFLOP/s", "of sgemm",
+            "position", "dense", "sparse", "ratio", "dense GFLOP/s", "of peak", "sparse GFLOP/s", "of peak",
         ])
         return [head]
             + zip(measurements(named: "dense-\(phase)"), measurements(named: "sparse-\(phase)")).map {

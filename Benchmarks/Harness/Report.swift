@@ -30,16 +30,22 @@ struct Report {
         }
     }
 
-    /// The share of the matrix-product ceiling a case reached.
+    /// The share of its ceiling a case reached; 0 without one.
     func shareOfCeiling(_ measurement: Measurement) -> Double {
-        measurement.gigaflops / ceiling.sgemm
+        switch measurement.benchmark.ceiling {
+        case .sgemm: measurement.gigaflops / ceiling.sgemm
+        case .bf16Dot: measurement.gigaflops / ceiling.bf16Dot
+        case .memoryRead: measurement.gigabytes / ceiling.memoryRead
+        case .none: 0
+        }
     }
 
     /// Warnings for ceilings that moved, between start and end or at a position.
     var driftWarnings: [String] {
         let (start, end) = ceilings
         let moved = [
-            ("sgemm", start.sgemm, end.sgemm), ("memory read", start.memoryRead, end.memoryRead),
+            ("sgemm", start.sgemm, end.sgemm), ("bf16 dot", start.bf16Dot, end.bf16Dot),
+            ("memory read", start.memoryRead, end.memoryRead),
         ]
         .filter { abs($0.2 / $0.1 - 1) > Self.tolerableDrift }
         .map {

@@ -6,8 +6,8 @@ import SparseAttention
 /// the key projection into the query and applying the value projection cost both sides the same and are not
 /// timed. Dense is attention to all rows; sparse is index scores, selection, and attention to the selected.
 struct DecodeSuite {
-    /// The sequence.
-    let data: LayerData
+    /// The sequence, and the operators.
+    let layer: LayerPair
     /// The threads to use.
     let workers: Workers
 
@@ -16,19 +16,21 @@ struct DecodeSuite {
 
     /// Dense and sparse decoding at a position.
     func cases(at position: Int) throws -> [BenchmarkCase] {
-        try data.grow(to: position)
+        try layer.grow(to: position)
         return [dense(at: position), try sparse(at: position)]
     }
 
     private func dense(at position: Int) -> BenchmarkCase {
-        let (shape, data) = (data.shape, data)
-        let attention = DenseAttention(workers: workers)
+        let (shape, data) = (layer.shape, layer.dense)
+        let attention = layer.denseCore(workers: workers)
         let queries = data.absorbedQueries(tokens: 1)
         return BenchmarkCase(
             name: "dense-decode",
+            precision: layer.products.rawValue,
+            ceiling: layer.ceiling,
             position: position,
             operations: shape.denseCore(tokens: Double(position)),
-            bytes: shape.latentBytes(tokens: Double(position))
+            bytes: data.latentBytes(tokens: Double(position))
         ) { laps in
             laps.time("dense core") {
                 data.latents.withRows { rows in
@@ -45,24 +47,21 @@ struct DecodeSuite {
     }
 
     private func sparse(at position: Int) throws -> BenchmarkCase {
-        let (shape, data) = (data.shape, data)
-        let indexer = try LightningIndexer(
-            heads: shape.indexHeads,
-            headDim: shape.indexHeadDim,
-            topK: shape.topK,
-            workers: workers
-        )
-        let attention = TopKAttention(valueDim: shape.attention.latentDim, workers: workers)
+        let (shape, data) = (layer.shape, layer.sparse)
+        let indexer = try layer.indexer(workers: workers)
+        let attention = layer.sparseCore(workers: workers)
         let queries = data.absorbedQueries(tokens: 1)
         let indexQueries = data.indexQueries(tokens: 1)
         let weights = data.headWeights(tokens: 1)
         let tokens = Double(position)
         return BenchmarkCase(
             name: "sparse-decode",
+            precision: layer.products.rawValue,
+            ceiling: layer.ceiling,
             position: position,
             operations: shape.indexScores(tokens: tokens) + shape.sparseCore(tokens: tokens),
-            bytes: shape.indexKeyBytes(tokens: tokens)
-                + shape.latentBytes(tokens: min(Double(shape.topK), tokens))
+            bytes: data.indexKeyBytes(tokens: tokens)
+                + data.latentBytes(tokens: min(Double(shape.topK), tokens))
         ) { laps in
             let selection = try laps.time(Self.selectionPart) {
                 try indexer.select(

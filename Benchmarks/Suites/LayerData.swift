@@ -19,12 +19,35 @@ final class LayerData {
     private static let chunk = 4096
 
     /// An empty sequence with room for `capacity` tokens.
-    init(shape: LayerShape, capacity: Int, noise: Noise) throws {
+    ///
+    /// - Parameters:
+    ///   - shape: the layer's sizes.
+    ///   - format: how latents are stored.
+    ///   - encoding: what index keys are; nil for plain ones in the same format.
+    ///   - capacity: the most tokens.
+    ///   - noise: where all random numbers come from.
+    /// - Throws: `SparseAttentionError` for a cache that cannot be made.
+    init(
+        shape: LayerShape,
+        format: CacheFormat = .float32,
+        indexKeys encoding: IndexKeyEncoding? = nil,
+        capacity: Int,
+        noise: Noise
+    ) throws {
         let sizes = shape.attention
         self.shape = shape
         self.noise = noise
-        latents = try LatentCache(capacity: capacity, latentDim: sizes.latentDim, ropeDim: sizes.ropeDim)
-        indexKeys = try IndexKeyCache(capacity: capacity, indexHeadDim: shape.indexHeadDim)
+        latents = try LatentCache(
+            capacity: capacity,
+            latentDim: sizes.latentDim,
+            ropeDim: sizes.ropeDim,
+            format: format
+        )
+        indexKeys = try IndexKeyCache(
+            capacity: capacity,
+            indexHeadDim: shape.indexHeadDim,
+            encoding: encoding ?? .plain(format)
+        )
         var weight = noise.stream(0).tensor([sizes.heads * sizes.projectionRows, sizes.latentDim])
         weight.withMutableMatrix { weight in
             let factor = 1 / Float(weight.columns).squareRoot()
@@ -47,6 +70,12 @@ final class LayerData {
             )
         }
     }
+
+    /// The latent rows of a number of tokens, in bytes.
+    func latentBytes(tokens: Double) -> Double { tokens * Double(latents.bytesPerToken) }
+
+    /// The index keys of a number of tokens, in bytes.
+    func indexKeyBytes(tokens: Double) -> Double { tokens * Double(indexKeys.bytesPerToken) }
 
     /// Queries of some heads, `[tokens, heads, nopeDim + ropeDim]`.
     func queries(tokens: Int, heads: Int) -> Tensor {

@@ -60,17 +60,3 @@ extension LayerShape {
         sparseCore(tokens: .infinity) / indexScores(tokens: 1)
     }
 }
-
-// MARK: - Bytes of one query token
-
-extension LayerShape {
-    /// The latent rows of a number of tokens in float32.
-    func latentBytes(tokens: Double) -> Double {
-        tokens * Double(attention.rowDim * MemoryLayout<Float>.stride)
-    }
-
-    /// The index keys of a number of tokens in float32.
-    func indexKeyBytes(tokens: Double) -> Double {
-        tokens * Double(indexHeadDim * MemoryLayout<Float>.stride)
-    }
-}

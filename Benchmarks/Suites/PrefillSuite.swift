@@ -11,8 +11,8 @@ import SparseAttention
 /// thread with keys and values of its own; for index scores and the absorbed sparse core the middle tokens of
 /// the chunk, which see as many tokens as those of the chunk do on average.
 struct PrefillSuite {
-    /// The sequence.
-    let data: LayerData
+    /// The sequence, and the operators.
+    let layer: LayerPair
     /// The threads to use.
     let workers: Workers
     /// Query tokens in a chunk.
@@ -25,12 +25,12 @@ struct PrefillSuite {
 
     /// Dense and sparse attention of the chunk that ends at a position.
     func cases(at position: Int) throws -> [BenchmarkCase] {
-        try data.grow(to: position)
+        try layer.grow(to: position)
         return [try dense(at: position), try sparse(at: position)]
     }
 
     private func dense(at position: Int) throws -> BenchmarkCase {
-        let (data, sizes) = (data, data.shape.attention)
+        let (data, sizes) = (layer.dense, layer.shape.attention)
         let tokens = min(chunk, position)
         let form = try attention(heads: sizes.heads)
             .cheapestForm(queryTokens: tokens, keyTokens: position, slots: nil)
@@ -39,9 +39,11 @@ struct PrefillSuite {
         let queries = data.queries(tokens: tokens, heads: sample.heads)
         return BenchmarkCase(
             name: "dense-prefill",
+            precision: layer.products.rawValue,
+            ceiling: layer.ceiling,
             position: position,
             operations: operations / Double(tokens),
-            bytes: data.shape.latentBytes(tokens: Double(position)) / Double(tokens),
+            bytes: data.latentBytes(tokens: Double(position)) / Double(tokens),
             sampled: sample.description
         ) { laps in
             _ = try laps.time("dense attention, \(form.rawValue)", scaledBy: sample.factor / Double(tokens)) {
@@ -51,7 +53,7 @@ struct PrefillSuite {
     }
 
     private func sparse(at position: Int) throws -> BenchmarkCase {
-        let (shape, sizes) = (data.shape, data.shape.attention)
+        let (data, shape, sizes) = (layer.sparse, layer.shape, layer.shape.attention)
         let tokens = min(chunk, position)
         let slots = min(shape.topK, position)
         let form = try attention(heads: sizes.heads)
@@ -66,12 +68,14 @@ struct PrefillSuite {
             case .absorbed: try absorbedCore(tokens: middle)
             case .expanded: try expandedCore(tokens: tokens, at: position, operations: core)
             }
-        let keyBytes = shape.indexKeyBytes(tokens: Double(position))
+        let keyBytes = data.indexKeyBytes(tokens: Double(position))
         return BenchmarkCase(
             name: "sparse-prefill",
+            precision: layer.products.rawValue,
+            ceiling: layer.ceiling,
             position: position,
             operations: (scores + core) / Double(tokens),
-            bytes: (keyBytes + shape.latentBytes(tokens: Double(position))) / Double(tokens),
+            bytes: (keyBytes + data.latentBytes(tokens: Double(position))) / Double(tokens),
             sampled: "\(middle) of \(tokens) tokens" + (attend.sampled.map { "; core: \($0)" } ?? "")
         ) { laps in
             try attend.body(try select(&laps), &laps)
@@ -90,13 +94,8 @@ extension PrefillSuite {
 
     /// Scores every visible token for some query tokens and selects the best.
     private func selection(tokens: Int, from start: Int) throws -> (inout Laps) throws -> TokenSelection {
-        let (data, shape) = (data, data.shape)
-        let indexer = try LightningIndexer(
-            heads: shape.indexHeads,
-            headDim: shape.indexHeadDim,
-            topK: shape.topK,
-            workers: workers
-        )
+        let data = layer.sparse
+        let indexer = try layer.indexer(workers: workers)
         let (queries, weights) = (data.indexQueries(tokens: tokens), data.headWeights(tokens: tokens))
         return { laps in
             try laps.time("index scores and top-k", scaledBy: 1 / Double(tokens)) {
@@ -107,10 +106,10 @@ extension PrefillSuite {
 
     /// Absorbed attention of the tokens just selected for, over all heads.
     private func absorbedCore(tokens: Int) throws -> Core {
-        let data = data
-        let attention = try attention(heads: data.shape.attention.heads)
+        let data = layer.sparse
+        let attention = try attention(heads: layer.shape.attention.heads)
         let projection = LatentAttention.KeyValueProjection(data.projection)
-        let queries = data.queries(tokens: tokens, heads: data.shape.attention.heads)
+        let queries = data.queries(tokens: tokens, heads: layer.shape.attention.heads)
         return Core(sampled: nil) { selection, laps in
             _ = try laps.time("sparse core, absorbed", scaledBy: 1 / Double(tokens)) {
                 try attention.attend(
@@ -126,7 +125,7 @@ extension PrefillSuite {
 
     /// Expanded attention of the whole chunk, over some heads, with a selection made beforehand.
     private func expandedCore(tokens: Int, at position: Int, operations: Double) throws -> Core {
-        let data = data
+        let data = layer.sparse
         let sample = try HeadSample(count: sampledHeads(operations: operations), of: self)
         let queries = data.queries(tokens: tokens, heads: sample.heads)
         var untimed = Laps()
@@ -156,7 +155,7 @@ extension PrefillSuite {
         let projection: LatentAttention.KeyValueProjection
 
         init(count: Int, of suite: PrefillSuite) throws {
-            let (data, sizes) = (suite.data, suite.data.shape.attention)
+            let (data, sizes) = (suite.layer.dense, suite.layer.shape.attention)
             heads = count
             allHeads = sizes.heads
             attention = try suite.attention(heads: count)
@@ -171,7 +170,7 @@ extension PrefillSuite {
 
     /// The layer's attention with fewer heads.
     private func attention(heads: Int) throws -> LatentAttention {
-        let sizes = data.shape.attention
+        let sizes = layer.shape.attention
         return try LatentAttention(
             dimensions: .init(
                 heads: heads,
@@ -180,14 +179,15 @@ extension PrefillSuite {
                 nopeDim: sizes.nopeDim,
                 valueDim: sizes.valueDim
             ),
-            scale: data.shape.scale,
+            scale: layer.shape.scale,
+            products: layer.products,
             workers: workers
         )
     }
 
     /// As many heads as the operations allowed pay for: a multiple of the threads, so that none is idle.
     private func sampledHeads(operations: Double) -> Int {
-        let heads = data.shape.attention.heads
+        let heads = layer.shape.attention.heads
         let affordable = Int(Self.operationsPerThread * Double(heads) / operations)
         return min(heads, workers.count * max(affordable, 1))
     }

@@ -24,6 +24,9 @@ struct Verification {
     /// Sums of 10³ terms differ by some 10⁻⁶; a wrong element or token shows as 10⁻³ and more.
     private static let tolerance = 2e-5
 
+    /// The same where factors are rounded to bfloat16 (2⁻⁹ each) and latents to FP8 (2⁻⁴): noise of sums, not bias.
+    private static let roundedTolerance = 3e-2
+
     /// Runs all checks.
     ///
     /// - Throws: `Mismatch` for the first one that fails.
@@ -33,6 +36,7 @@ struct Verification {
         try checkSparseAgainstReference()
         try checkSparseAgainstDense()
         try checkForms()
+        try checkRounded()
     }
 }
 
@@ -166,6 +170,73 @@ extension Verification {
     }
 }
 
+extension Verification {
+    /// In bfloat16, what each side reads gives what float32 gives from the same rows, but for rounding; the
+    /// selection is that of the indexer's own scores.
+    private func checkRounded() throws {
+        let few = LayerShape(
+            attention: shape.attention,
+            indexHeads: shape.indexHeads,
+            indexHeadDim: shape.indexHeadDim,
+            topK: 300
+        )
+        let (tokens, position) = (3, 1100)
+        let layer = try LayerPair(shape: few, precision: .bfloat16, capacity: 1103, noise: noise.stream(19))
+        try layer.grow(to: position + tokens)
+        let queries = layer.sparse.absorbedQueries(tokens: tokens)
+        let indexer = try layer.indexer(workers: workers)
+        let operands = (layer.sparse.indexQueries(tokens: tokens), layer.sparse.headWeights(tokens: tokens))
+        let scores = try indexer.scores(
+            queries: operands.0,
+            weights: operands.1,
+            keys: layer.sparse.indexKeys,
+            from: position
+        )
+        let selection = try indexer.select(
+            queries: operands.0,
+            weights: operands.1,
+            keys: layer.sparse.indexKeys,
+            from: position
+        )
+        for token in 0..<tokens {
+            let start = token * (position + tokens)
+            let row = Array(scores.elements[start..<start + position + token + 1])
+            guard indexer.topK.reference(row) == Array(selection[token]) else {
+                throw Mismatch(what: "FP8 selection", found: "token \(token) differs from sorting its scores")
+            }
+        }
+        let exact = TopKAttention(valueDim: few.attention.latentDim, workers: workers)
+        try compare(
+            layer.sparseCore(workers: workers).attend(
+                queries,
+                to: layer.sparse.latents,
+                at: selection,
+                scale: few.scale
+            ),
+            exact.attend(queries, to: layer.sparse.latents, at: selection, scale: few.scale),
+            "sparse core in bfloat16 against float32",
+            within: Self.roundedTolerance
+        )
+        func dense(_ attention: DenseAttention) -> AttentionResult {
+            layer.dense.latents.withRows { rows in
+                attention.attend(
+                    queries,
+                    to: rows,
+                    valueDim: few.attention.latentDim,
+                    position: position,
+                    scale: few.scale
+                )
+            }
+        }
+        try compare(
+            dense(layer.denseCore(workers: workers)),
+            dense(DenseAttention(workers: workers)),
+            "dense core in bfloat16 against float32",
+            within: Self.roundedTolerance
+        )
+    }
+}
+
 // MARK: - Comparing
 
 extension Verification {
@@ -174,12 +245,27 @@ extension Verification {
         scores.elements.filter { $0 != -.infinity }
     }
 
-    private func compare(_ found: AttentionResult, _ expected: AttentionResult, _ what: String) throws {
-        try compare(found.output.elements, expected.output.elements, what + ", output")
-        try compare(found.logSumExp.elements, expected.logSumExp.elements, what + ", log-sum-exp")
+    private func compare(
+        _ found: AttentionResult,
+        _ expected: AttentionResult,
+        _ what: String,
+        within tolerance: Double = Self.tolerance
+    ) throws {
+        try compare(found.output.elements, expected.output.elements, what + ", output", within: tolerance)
+        try compare(
+            found.logSumExp.elements,
+            expected.logSumExp.elements,
+            what + ", log-sum-exp",
+            within: tolerance
+        )
     }
 
-    private func compare(_ found: [Float], _ expected: [Float], _ what: String) throws {
+    private func compare(
+        _ found: [Float],
+        _ expected: [Float],
+        _ what: String,
+        within tolerance: Double = Self.tolerance
+    ) throws {
         guard found.count == expected.count else {
             throw Mismatch(what: what, found: "\(found.count) elements in place of \(expected.count)")
         }
@@ -189,8 +275,8 @@ extension Verification {
             length += Double(b) * Double(b)
         }
         let error = (distance / length).squareRoot()
-        guard error <= Self.tolerance else {
-            throw Mismatch(what: what, found: "relative distance \(error), allowed \(Self.tolerance)")
+        guard error <= tolerance else {
+            throw Mismatch(what: what, found: "relative distance \(error), allowed \(tolerance)")
         }
     }
 }

@@ -8,6 +8,7 @@
 extern const dsa_kernels dsa_scalar_kernels;
 
 // Scalar slots that other tables point to.
+double dsa_scalar_dot_peak(size_t rounds, float *sink);
 void dsa_scalar_pack_columns_bf16(size_t n, size_t k, const uint16_t *const *columns, uint16_t *panels);
 void dsa_scalar_pack_rows_bf16(size_t k, size_t n, const uint16_t *const *rows, uint16_t *panels);
 void dsa_scalar_multiply_bf16(

@@ -125,6 +125,7 @@ DSA_AVX2_INLINE __m256 power_of_two(__m256i exponent) {
 }
 
 // The slots, as in CKernels.h.
+double dsa_avx2_dot_peak(size_t rounds, float *sink);
 void dsa_avx2_widen_bf16(size_t count, const uint16_t *x, float *y);
 void dsa_avx2_widen_f16(size_t count, const uint16_t *x, float *y);
 void dsa_avx2_widen_e4m3(size_t count, const uint8_t *x, float *y);

@@ -14,6 +14,7 @@ static bool is_supported(void) {
 const dsa_kernels dsa_avx2_kernels = {
     .name = "avx2",
     .is_supported = is_supported,
+    .dot_peak = dsa_avx2_dot_peak,
     .widen_bf16 = dsa_avx2_widen_bf16,
     .widen_f16 = dsa_avx2_widen_f16,
     .widen_e4m3 = dsa_avx2_widen_e4m3,

@@ -118,6 +118,7 @@ DSA_AVX512_INLINE split_exp exp_parts(__m512 t) {
 }
 
 // The slots, as in CKernels.h.
+double dsa_avx512_dot_peak(size_t rounds, float *sink);
 void dsa_avx512_widen_bf16(size_t count, const uint16_t *x, float *y);
 void dsa_avx512_widen_f16(size_t count, const uint16_t *x, float *y);
 void dsa_avx512_widen_e4m3(size_t count, const uint8_t *x, float *y);

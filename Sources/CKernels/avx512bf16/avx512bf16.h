@@ -11,6 +11,7 @@
 #define DSA_AVX512BF16_INLINE static inline __attribute__((always_inline)) DSA_AVX512BF16
 
 // The slots, as in CKernels.h.
+double dsa_avx512bf16_dot_peak(size_t rounds, float *sink);
 void dsa_avx512bf16_multiply_bf16(
     size_t m, size_t n, size_t pairs, const uint16_t *a, size_t a_stride, const uint16_t *panels,
     size_t panel_stride, const float *factors, float *c, size_t c_stride, bool accumulating);

@@ -13,6 +13,7 @@ static bool is_supported(void) {
 const dsa_kernels dsa_avx512bf16_kernels = {
     .name = "avx512bf16",
     .is_supported = is_supported,
+    .dot_peak = dsa_avx512bf16_dot_peak,
     .widen_bf16 = dsa_avx512_widen_bf16,
     .widen_f16 = dsa_avx512_widen_f16,
     .widen_e4m3 = dsa_avx512_widen_e4m3,

@@ -34,6 +34,12 @@ typedef struct dsa_kernels {
     const char *name;           // "scalar", "avx2", "avx512", "avx512bf16", "neon"
     bool (*is_supported)(void); // does this processor run every slot of the table?
 
+    // MARK: Ceiling
+
+    // Runs `rounds` rounds of the fastest dot product of bfloat16 on registers alone (of float32 where the
+    // table has none). Returns the floating-point operations done; `sink` [16] keeps the sums.
+    double (*dot_peak)(size_t rounds, float *sink);
+
     // MARK: Number formats (bit for bit equal to scalar, save the payload of a NaN)
 
     // y[i] = the exact value of the bfloat16 x[i].

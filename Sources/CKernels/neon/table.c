@@ -12,6 +12,7 @@ static bool is_supported(void) {
 const dsa_kernels dsa_neon_kernels = {
     .name = "neon",
     .is_supported = is_supported,
+    .dot_peak = dsa_scalar_dot_peak,
     .widen_bf16 = dsa_neon_widen_bf16,
     .widen_f16 = dsa_neon_widen_f16,
     .widen_e4m3 = dsa_neon_widen_e4m3,

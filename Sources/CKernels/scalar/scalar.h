@@ -36,6 +36,7 @@ static inline float power_of_two(int exponent) {
 }
 
 // The slots, as in CKernels.h.
+double dsa_scalar_dot_peak(size_t rounds, float *sink);
 void dsa_scalar_widen_bf16(size_t count, const uint16_t *x, float *y);
 void dsa_scalar_widen_f16(size_t count, const uint16_t *x, float *y);
 void dsa_scalar_widen_e4m3(size_t count, const uint8_t *x, float *y);
