@@ -216,7 +216,7 @@ private final class ExpandedMemory: ExpandedTile {
         }
         if let chosen {
             for (row, positions) in chosen.enumerated() {
-                tileScores[row].hideAll(but: positions, in: keys, room: kept)
+                tileScores[row].hideAll(but: positions, in: keys, visible: visible[row], room: kept)
             }
         }
         softmax.add(
@@ -240,10 +240,18 @@ private final class ExpandedMemory: ExpandedTile {
 }
 
 extension UnsafeMutablePointer<Float> {
-    /// Sets every score of a row to −infinity but those at the chosen positions, which ascend.
-    func hideAll(but positions: [Int32], in tile: Range<Int>, room kept: UnsafeMutablePointer<Float>) {
+    /// Sets every score of a row to −infinity but those at the chosen positions, which ascend; all of them are among
+    /// the first `visible` of the tile.
+    func hideAll(
+        but positions: [Int32],
+        in tile: Range<Int>,
+        visible: Int,
+        room kept: UnsafeMutablePointer<Float>
+    ) {
         let first = positions.partitioningIndex { Int($0) >= tile.lowerBound }
         let last = positions.partitioningIndex { Int($0) >= tile.upperBound }
+        // A short sequence is selected whole: nothing to hide.
+        guard last - first < visible else { return }
         for (index, position) in positions[first..<last].enumerated() {
             kept[index] = self[Int(position) - tile.lowerBound]
         }

@@ -24,6 +24,7 @@ final class RoundedExpandedMemory: ExpandedTile {
     private let visible: UnsafeMutablePointer<Int>  // [tileTokens]
     private let kept: UnsafeMutablePointer<Float>  // [keys], selected scores of one row
     private let scratch: Scratch
+    private var valuesAreFinite = true  // those of the tile of keys now packed
 
     /// Memory for `tokens` query tokens and tiles of `tile` keys.
     init(tokens: Int, keys tile: Int, attention: LatentAttention) {
@@ -135,6 +136,7 @@ final class RoundedExpandedMemory: ExpandedTile {
             pointers[key] = UnsafePointer(values[key])
         }
         valuePanels.resized(rows: range.count, columns: sizes.valueDim).pack(rows: UnsafePointer(pointers))
+        valuesAreFinite = UnsafePointer(pointers).areFinite(count: range.count, columns: sizes.valueDim)
     }
 
     /// Adds a tile of keys to the sums of a tile of query tokens.
@@ -160,18 +162,16 @@ final class RoundedExpandedMemory: ExpandedTile {
         }
         if let chosen {
             for (row, positions) in chosen.enumerated() {
-                tile[row].hideAll(but: positions, in: range, room: kept)
+                tile[row].hideAll(but: positions, in: range, visible: visible[row], room: kept)
             }
         }
-        let hides = chosen != nil || !isWhole
-        let valueRows = UnsafePointer(pointers)
-        let isBroken = hides && !valueRows.areFinite(count: range.count, columns: sizes.valueDim)
+        let isBroken = !valuesAreFinite && (chosen != nil || !isWhole)
         softmax.add(
             scores: tile,
             visible: isWhole ? nil : UnsafePointer(visible),
             probabilities: probabilities,
             values: valuePanels.resized(rows: range.count, columns: sizes.valueDim),
-            brokenValues: isBroken ? valueRows : nil
+            brokenValues: isBroken ? UnsafePointer(pointers) : nil
         )
     }
 }

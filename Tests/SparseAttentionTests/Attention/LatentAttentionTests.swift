@@ -169,6 +169,9 @@ extension LatentAttentionTests {
         XCTAssertEqual(attention.cheapestForm(queryTokens: 1, keyTokens: 4_096, slots: nil), .absorbed)
         XCTAssertEqual(attention.cheapestForm(queryTokens: 1, keyTokens: 4_096, slots: 2_048), .absorbed)
         XCTAssertEqual(attention.cheapestForm(queryTokens: 4_096, keyTokens: 4_096, slots: nil), .expanded)
+        // Fewer operations expanded in both; in the second, hiding costs more than it saves.
+        XCTAssertEqual(attention.cheapestForm(queryTokens: 4_096, keyTokens: 4_096, slots: 2_048), .expanded)
+        XCTAssertEqual(attention.cheapestForm(queryTokens: 4_096, keyTokens: 8_192, slots: 2_048), .absorbed)
         XCTAssertEqual(
             attention.cheapestForm(queryTokens: 4_096, keyTokens: 131_072, slots: 2_048),
             .absorbed
