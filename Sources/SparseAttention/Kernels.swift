@@ -72,6 +72,13 @@ extension Kernels {
     }
 }
 
+extension Kernels {
+    /// Tells the processor that this thread waits in a loop.
+    static func pause() {
+        dsa_pause()
+    }
+}
+
 // MARK: - Rows
 
 extension Kernels {

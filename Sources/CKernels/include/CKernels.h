@@ -178,6 +178,15 @@ typedef struct dsa_kernels {
     uint32_t (*keep_highest)(size_t count, size_t wanted, uint32_t *ranks, int32_t *positions);
 } dsa_kernels;
 
+// Tells the processor that this thread waits in a loop.
+static inline void dsa_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 // Every table compiled for this architecture, best first; `scalar` is always the last.
 const dsa_kernels *const *dsa_all_kernels(size_t *count);
 

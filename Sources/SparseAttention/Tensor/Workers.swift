@@ -52,7 +52,7 @@ public struct Workers: Equatable, Sendable {
             return
         }
         let next = Atomic(0)
-        DispatchQueue.concurrentPerform(iterations: threads) { _ in
+        @Sendable func work() {
             var tile = next.wrappingAdd(1, ordering: .relaxed).oldValue
             guard tile < tiles else { return }
             let memory = scratch()
@@ -60,6 +60,10 @@ public struct Workers: Equatable, Sendable {
                 body(tile, memory)
                 tile = next.wrappingAdd(1, ordering: .relaxed).oldValue
             }
+        }
+        // A region inside another, or beside one of another task, and one of more threads than processors.
+        if !WorkerTeam.shared.run(threads: threads, work) {
+            DispatchQueue.concurrentPerform(iterations: threads) { _ in work() }
         }
     }
 
