@@ -54,7 +54,7 @@ extension WeightMatrix {
     }
 
     /// Whether the stored elements are what the product takes.
-    private var isStoredRounded: Bool {
+    var isStoredRounded: Bool {
         switch format {
         case .bfloat16, .float8: true
         case .float32, .float16: false

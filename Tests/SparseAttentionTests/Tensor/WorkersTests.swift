@@ -59,6 +59,31 @@ final class WorkersTests: XCTestCase {
         }
     }
 
+    func testRegionsInsideAndBesideOthers() throws {
+        let sum = Atomic(0)
+        let pair = try Workers(count: 2)
+        for _ in 0..<200 {
+            DispatchQueue.concurrentPerform(iterations: 3) { _ in
+                pair.run(tiles: 3) { _ in
+                    pair.run(tiles: 2) { _ in sum.wrappingAdd(1, ordering: .relaxed) }
+                }
+            }
+        }
+        XCTAssertEqual(sum.load(ordering: .relaxed), 200 * 3 * 3 * 2)
+    }
+
+    /// Helpers fall asleep between regions, and wake for the next.
+    func testRegionsAfterAPause() throws {
+        for pause in [0, 10, 1_000, 10_000] {
+            for _ in 0..<10 {
+                let seen = Record<Int>()
+                try Workers(count: 2).run(tiles: 5) { seen.append($0) }
+                XCTAssertEqual(seen.all.sorted(), Array(0..<5))
+                usleep(UInt32(pause))
+            }
+        }
+    }
+
     func testTileCounts() {
         XCTAssertEqual([0, 1, 4, 5].map { tileCount($0, 4) }, [0, 1, 1, 2])
     }
