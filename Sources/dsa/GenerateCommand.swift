@@ -52,8 +52,11 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: "Tokens of the prompt run at a time.")
     var chunk = Session.defaultChunk
 
-    @Option(help: "How caches store numbers: float32, bfloat16 or float8.")
-    var cache = CacheFormat.float32
+    @Option(
+        help:
+            "How caches store numbers: float32, bfloat16 or float8; bfloat16 by default with that precision, else float32."
+    )
+    var cache: CacheFormat?
 
     @Flag(help: "Go on after an end-of-sequence token.")
     var ignoreEnd = false

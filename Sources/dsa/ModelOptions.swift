@@ -13,7 +13,7 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         help:
-            "float32; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision."
+            "float32; bfloat16: weights as stored, factors of linear layers rounded; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision."
     )
     var precision = PrecisionName.float32
 
@@ -33,6 +33,7 @@ struct ModelOptions: ParsableArguments {
     private var numerics: LanguageModel.Precision {
         switch precision {
         case .float32: .float32
+        case .bfloat16: .bfloat16
         case .deployed: .deployed(activations: activations)
         case .legacy: .legacy(activations: activations)
         }
@@ -44,7 +45,7 @@ struct ModelOptions: ParsableArguments {
 
 /// The names of the numerics.
 enum PrecisionName: String, ExpressibleByArgument, CaseIterable {
-    case float32, deployed, legacy
+    case float32, bfloat16, deployed, legacy
 }
 
 extension AttentionMode: ExpressibleByArgument {}

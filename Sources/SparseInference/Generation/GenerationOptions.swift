@@ -10,8 +10,8 @@ public struct GenerationOptions: Equatable, Sendable {
     public var attention: AttentionMode
     /// Tokens of the prompt that are run at a time.
     public var chunk: Int
-    /// How caches store their numbers.
-    public var cacheFormat: CacheFormat
+    /// How caches store their numbers; nil for what the precision says.
+    public var cacheFormat: CacheFormat?
     /// Whether an end-of-sequence token ends the continuation.
     public var stopsAtEnd: Bool
 
@@ -21,7 +21,7 @@ public struct GenerationOptions: Equatable, Sendable {
         sampling: Sampling = .greedy,
         attention: AttentionMode = .sparse,
         chunk: Int = Session.defaultChunk,
-        cacheFormat: CacheFormat = .float32,
+        cacheFormat: CacheFormat? = nil,
         stopsAtEnd: Bool = true
     ) {
         self.maxTokens = maxTokens

@@ -8,10 +8,12 @@ struct ExpertLayer: Sendable {
     private let experts: [FeedForward]
     private let shared: FeedForward?
     private let arithmetic: Arithmetic
+    private let workers: Workers
 
     init(configuration: ModelConfiguration, prefix: String, loader: WeightLoader) throws {
         let (hiddenDim, expertDim) = (configuration.hiddenDim, configuration.expertFeedForwardDim)
         arithmetic = loader.arithmetic
+        workers = loader.workers
         router = Router(
             rule: Router.Rule(
                 expertsPerToken: configuration.expertsPerToken,
@@ -62,6 +64,9 @@ struct ExpertLayer: Sendable {
         probe?.record(.routerScores, scores)
         probe?.record(.experts, .choices(choices.map { $0.map(\.expert) }))
         probe?.record(.expertWeights, try weights(choices))
+        if rows.shape.rows == 1, arithmetic.inputFormat == nil {
+            return arithmetic.rounded(try decode(rows, choices[0]))
+        }
         var members = [[(row: Int, weight: Float)]](repeating: [], count: experts.count)
         for (row, choice) in choices.enumerated() {
             for (expert, weight) in choice {
@@ -79,6 +84,37 @@ struct ExpertLayer: Sendable {
             output.add(try shared(rows))
         }
         return arithmetic.rounded(output)
+    }
+
+    /// The same for one row: all its experts, the shared ones last, in two regions of work.
+    private func decode(_ row: Tensor, _ choice: Router.Choice) throws -> Tensor {
+        var chosen = choice.map { (layer: experts[$0.expert], weight: $0.weight) }
+        if let shared { chosen.append((shared, 1)) }
+        func apply(_ parts: [WeightMatrix.Part], to input: Tensor) -> Tensor {
+            WeightMatrix.apply(parts, to: input, products: arithmetic.products, workers: workers)
+        }
+        let gatesAndUps = arithmetic.rounded(
+            apply(
+                chosen.map { .init($0.layer.gate.weight) } + chosen.map { .init($0.layer.up.weight) },
+                to: row
+            )
+        )
+        let width = gatesAndUps.count / 2
+        let gated = arithmetic.rounded(
+            try SwiGLU.apply(gate: gatesAndUps.slice(0..<width), up: gatesAndUps.slice(width..<2 * width))
+        )
+        var start = 0
+        let downs = chosen.map { expert in
+            defer { start += expert.layer.down.weight.columns }
+            return WeightMatrix.Part(expert.layer.down.weight, at: start)
+        }
+        let parts = try arithmetic.rounded(apply(downs, to: gated))
+            .reshaped([chosen.count, row.shape.columns])
+        var output = Tensor(repeating: 0, shape: row.shape)
+        for (index, expert) in chosen.enumerated() {
+            output.add(parts, row: index, times: expert.weight, toRow: 0)
+        }
+        return output
     }
 
     /// The weights of the chosen experts, `[tokens, experts]`.

@@ -2,9 +2,9 @@ import SparseAttention
 
 /// A gated feed-forward layer: `down(silu(gate(x)) · up(x))`.
 struct FeedForward: Sendable {
-    private let gate: Linear  // [feedForwardDim, hiddenDim]
-    private let up: Linear  // [feedForwardDim, hiddenDim]
-    private let down: Linear  // [hiddenDim, feedForwardDim]
+    let gate: Linear  // [feedForwardDim, hiddenDim]
+    let up: Linear  // [feedForwardDim, hiddenDim]
+    let down: Linear  // [hiddenDim, feedForwardDim]
     private let arithmetic: Arithmetic
 
     init(prefix: String, hiddenDim: Int, feedForwardDim: Int, loader: WeightLoader) throws {

@@ -179,7 +179,7 @@ struct IndexerLayer: Sendable {
     ///
     /// The first revision of the demo rounded it, and its product with `indexHeads^-½` again.
     private func headWeights(_ hidden: Tensor) throws -> Tensor {
-        guard arithmetic.roundsHeadWeights else { return try weightProjection.unrounded(hidden) }
+        guard arithmetic.roundsHeadWeights else { return try weightProjection.exact(hidden) }
         let factor = 1 / Float(indexer.heads).squareRoot()
         return arithmetic.rounded(try weightProjection(hidden).scaled(by: factor)).scaled(by: 1 / factor)
     }

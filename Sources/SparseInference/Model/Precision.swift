@@ -5,6 +5,14 @@ extension LanguageModel {
     public enum Precision: Equatable, Sendable {
         /// Weights widened to float32, float32 arithmetic: equals Hugging Face in float32.
         case float32
+        /// Weights as stored, products in bfloat16: twice the arithmetic of `float32` in a processor that has it.
+        ///
+        /// Rounded to bfloat16 are the two factors of every linear layer of attention, indexer and feed-forward,
+        /// nearest, ties to even; weights stored in bfloat16 or FP8 enter as they are. Caches hold bfloat16 unless
+        /// the caller says otherwise. Everything else is float32: sums, the residual stream, norms, rotations, scores
+        /// and softmax, the products of index scores and of the attention core with its projection of keys and values,
+        /// head weights, the router, the logits.
+        case bfloat16
         /// As the corrected official demo runs: inputs of FP8 linear layers quantized, Hadamard and FP8 in the
         /// indexer, latents rounded through FP8 before they are used or cached, head weights in float32.
         ///
@@ -21,13 +29,19 @@ extension LanguageModel {
 }
 
 extension LanguageModel.Precision: CustomStringConvertible {
-    /// A name: `float32`, or `deployed` or `legacy` with the rounding of activations, as in `deployed-bfloat16`.
+    /// A name: `float32`, `bfloat16`, or `deployed` or `legacy` with the rounding of activations, as in `deployed-bfloat16`.
     public var description: String {
         switch self {
         case .float32: "float32"
+        case .bfloat16: "bfloat16"
         case .deployed(let activations): "deployed-\(activations.rawValue)"
         case .legacy(let activations): "legacy-\(activations.rawValue)"
         }
+    }
+
+    /// How caches store numbers unless the caller says otherwise.
+    public var cacheFormat: CacheFormat {
+        self == .bfloat16 ? .bfloat16 : .float32
     }
 
     /// The precision of a name.
@@ -37,7 +51,9 @@ extension LanguageModel.Precision: CustomStringConvertible {
         let all = StorageFormat.allCases.flatMap {
             [Self.deployed(activations: $0), .legacy(activations: $0)]
         }
-        guard let known = ([.float32] + all).first(where: { $0.description == name }) else { return nil }
+        guard let known = ([.float32, .bfloat16] + all).first(where: { $0.description == name }) else {
+            return nil
+        }
         self = known
     }
 }
@@ -46,6 +62,8 @@ extension LanguageModel.Precision: CustomStringConvertible {
 package struct Arithmetic: Equatable, Sendable {
     /// How activations are rounded between operators.
     let activations: StorageFormat
+    /// The numbers that linear layers multiply.
+    let products: ProductArithmetic
     /// How inputs of FP8 linear layers are quantized; nil for not at all.
     let inputFormat: ScaleFormat?
     /// How latents are quantized before use; nil for not at all.
@@ -68,8 +86,9 @@ package struct Arithmetic: Equatable, Sendable {
     ///   - mistake: a mistake to make on purpose.
     init(_ precision: LanguageModel.Precision, scaleFormat: ScaleFormat, mistake: Mistake? = nil) {
         self.mistake = mistake
+        products = precision == .bfloat16 ? .bfloat16 : .float32
         switch precision {
-        case .float32:
+        case .float32, .bfloat16:
             activations = .float32
             inputFormat = nil
             latentFormat = nil

@@ -24,10 +24,10 @@ public final class Session {
     /// - Parameters:
     ///   - model: the model to run.
     ///   - capacity: the most tokens it will hold, at most the model's own limit. Memory is taken as they arrive.
-    ///   - cacheFormat: how latents and index keys are stored; a precision that scores FP8 codes keeps those instead of
-    ///     index keys.
+    ///   - cacheFormat: how latents and index keys are stored, nil for what the model's precision says; a precision that
+    ///     scores FP8 codes keeps those instead of index keys.
     /// - Throws: `SparseInferenceError.request` or `SparseAttentionError`.
-    public init(_ model: LanguageModel, capacity: Int, cacheFormat: CacheFormat = .float32) throws {
+    public init(_ model: LanguageModel, capacity: Int, cacheFormat: CacheFormat? = nil) throws {
         let limit = model.configuration.maxPositions
         guard (1...limit).contains(capacity) else {
             throw SparseInferenceError.request(.contextTooLong(tokens: capacity, limit: limit))
@@ -39,7 +39,7 @@ public final class Session {
                 configuration: model.configuration,
                 layer: layer,
                 capacity: capacity,
-                format: cacheFormat,
+                format: cacheFormat ?? model.precision.cacheFormat,
                 indexScores: model.arithmetic.indexScores
             )
         }

@@ -96,7 +96,7 @@ extension Tensor {
 
 /// A linear layer without bias: `y = x · weightᵀ`.
 package struct Linear: Sendable {
-    fileprivate let weight: WeightMatrix
+    let weight: WeightMatrix
     fileprivate let arithmetic: Arithmetic
     fileprivate let workers: Workers
 
@@ -118,6 +118,15 @@ package struct Linear: Sendable {
 
     /// The same, with outputs left in float32.
     func unrounded(_ rows: Tensor) throws -> Tensor {
+        weight.apply(
+            to: weight.isFloat8 ? try arithmetic.quantized(rows) : rows,
+            products: arithmetic.products,
+            workers: workers
+        )
+    }
+
+    /// The same with both factors in float32, whatever the arithmetic.
+    func exact(_ rows: Tensor) throws -> Tensor {
         weight.apply(to: weight.isFloat8 ? try arithmetic.quantized(rows) : rows, workers: workers)
     }
 }

@@ -10,7 +10,7 @@ final class GenerationOptionsTests: XCTestCase {
         XCTAssertEqual(options.sampling, .greedy)
         XCTAssertEqual(options.attention, .sparse)
         XCTAssertEqual(options.chunk, Session.defaultChunk)
-        XCTAssertEqual(options.cacheFormat, .float32)
+        XCTAssertNil(options.cacheFormat)
         XCTAssertTrue(options.stopsAtEnd)
     }
 
