@@ -13,7 +13,7 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         help:
-            "float32; bfloat16: weights as stored, factors of linear layers rounded; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision."
+            "float32; bfloat16: weights as stored, factors of products rounded; or deployed or legacy: the arithmetic of the official FP8 demo and of its first revision."
     )
     var precision = PrecisionName.float32
 

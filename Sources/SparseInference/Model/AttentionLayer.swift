@@ -58,6 +58,7 @@ package struct AttentionLayer: Sendable {
                 activations: loader.arithmetic.activations,
                 projectionInput: projection.isFloat8 ? loader.arithmetic.inputFormat : nil
             ),
+            products: loader.arithmetic.products,
             workers: loader.workers
         )
         keyValueProjection = LatentAttention.KeyValueProjection(projection)

@@ -5,7 +5,9 @@ import XCTest
 /// Several weights in one region of work against one after the other.
 final class WeightsTogetherTests: XCTestCase {
     /// A weight's size, and where its input begins.
-    private let sizes = [(rows: 70, columns: 9, start: 0), (1, 13, 4), (64, 9, 0), (130, 5, 12)]
+    private let sizes: [(rows: Int, columns: Int, start: Int)] = [
+        (70, 9, 0), (1, 13, 4), (64, 9, 0), (130, 5, 12),
+    ]
 
     func testResultsAreThoseOfEach() throws {
         var generator = SeededGenerator(seed: 1)

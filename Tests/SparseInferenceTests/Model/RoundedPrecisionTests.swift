@@ -12,31 +12,39 @@ final class RoundedPrecisionTests: XCTestCase {
         "n_routed_experts": "2", "n_group": "1", "topk_group": "1", "num_experts_per_tok": "2",
     ]
 
-    /// Rounding two factors to 8 bits moves a product by 2^-9 · √(2/3) of itself on average, 1.6e-3, and a sum of
-    /// many alike. Some eight linear layers one after the other in each of four layers add such errors in
-    /// quadrature: 1e-2 of the logits, of which a cosine loses half the square. Ten times that is allowed.
-    private static let lostCosine = 10 * 0.01 * 0.01 / 2
+    /// How much more of a cosine may be lost than with activations alone rounded, as the official demo rounds them.
+    ///
+    /// Rounding weights stored in float32 as well doubles the square of the error; as in all comparisons with a
+    /// plain computation, twice what that loses is allowed.
+    private static let budget = 4.0
 
     func testDenseLogitsStayClose() throws {
-        for checkpoint in try [
-            TinyCheckpoint(.deepseekV32, Self.allExperts),
-            TinyCheckpoint.quantizable(Self.allExperts).throughFloat8().codes,
-        ] {
-            let exact = try checkpoint.model().allLogits(tokens, ForwardOptions(attention: .dense))
+        let dense = ForwardOptions(attention: .dense)
+        let (codes, numbers) = try TinyCheckpoint.quantizable(Self.allExperts).throughFloat8()
+        let plain = try TinyCheckpoint(.deepseekV32, Self.allExperts)
+        for (checkpoint, same, name) in [(plain, plain, "float32"), (codes, numbers, "float8")] {
+            let exact = try same.model().allLogits(tokens, dense)
             for chunk in [1, 40] {
-                let rounded = try checkpoint.model(.bfloat16).allLogits(
+                let found = try checkpoint.model(.bfloat16)
+                    .allLogits(tokens, dense, chunk: chunk, cacheFormat: .bfloat16)
+                // No FP8 weight in this one: its arithmetic is float32 with rounded activations.
+                let expected = try same.model(.legacy(activations: .bfloat16)).allLogits(
                     tokens,
-                    ForwardOptions(attention: .dense),
-                    chunk: chunk,
-                    cacheFormat: .bfloat16
+                    dense,
+                    chunk: chunk
                 )
-                XCTAssertNotEqual(rounded.elements, exact.elements)
-                for row in tokens.indices {
-                    let cosine = try cosine(rounded.slice(row..<row + 1), exact.slice(row..<row + 1))
-                    XCTAssertGreaterThan(cosine, 1 - Self.lostCosine, "row \(row), chunks of \(chunk)")
-                }
+                let (lost, allowed) = (try lostCosine(found, exact), try lostCosine(expected, exact))
+                XCTAssertGreaterThan(lost, 0)
+                XCTAssertLessThan(lost, Self.budget * allowed, "\(name), chunks of \(chunk)")
             }
         }
+    }
+
+    /// What the cosine between rows lacks to 1, on average.
+    private func lostCosine(_ found: Tensor, _ expected: Tensor) throws -> Double {
+        try tokens.indices.reduce(0) { sum, row in
+            try sum + 1 - cosine(found.slice(row..<row + 1), expected.slice(row..<row + 1))
+        } / Double(tokens.count)
     }
 
     func testThreadsDoNotChangeABit() throws {
