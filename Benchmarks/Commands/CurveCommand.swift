@@ -75,6 +75,7 @@ extension CurveCommand {
         defer { progress.show("") }
 
         print(machine.summary)
+        print(shape.cacheSummary)
         progress.show("comparing with the definitions")
         try Verification(shape: shape, workers: workers, noise: noise).run()
         progress.show("measuring ceilings")

@@ -60,3 +60,17 @@ extension LayerShape {
         sparseCore(tokens: .infinity) / indexScores(tokens: 1)
     }
 }
+
+// MARK: - Bytes of one cached token
+
+extension LayerShape {
+    /// What a cached token takes: packed as deployed, with its index key, against latents alone in bfloat16.
+    var cacheSummary: String {
+        let (latentDim, ropeDim) = (attention.latentDim, attention.ropeDim)
+        let packed = CacheFormat.float8.latentBytes(latentDim: latentDim, ropeDim: ropeDim)
+        let key = CacheFormat.float8.indexKeyBytes(indexHeadDim: indexHeadDim)
+        let dense = CacheFormat.bfloat16.latentBytes(latentDim: latentDim, ropeDim: ropeDim)
+        return "cache      \(packed + key) B a token in FP8 (latent \(packed), index key \(key)), "
+            + "\(dense) B dense in bfloat16"
+    }
+}
