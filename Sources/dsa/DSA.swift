@@ -23,6 +23,7 @@ struct DSA: AsyncParsableCommand {
     static func main() async {
         do {
             try Kernels.validateEnvironment()
+            OpenBLAS.matchProcessor()
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
