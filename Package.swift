@@ -60,7 +60,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "dsa-bench",
-            dependencies: ["SparseAttention", argumentParser],
+            dependencies: ["SparseInference", argumentParser],
             path: "Benchmarks",
             swiftSettings: settings
         ),

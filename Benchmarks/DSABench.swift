@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Foundation
 public import SparseAttention
+public import SparseInference
 
 /// The benchmark executable.
 @main
@@ -12,7 +13,10 @@ struct DSABench: ParsableCommand {
             Every report heads with the machine and with ceilings measured at its start and end; every figure is a \
             median and a share of a ceiling of the same run. Results are compared with their definitions first.
             """,
-        subcommands: [CurveCommand.self, KernelsCommand.self, ThreadsCommand.self],
+        subcommands: [
+            CurveCommand.self, KernelsCommand.self, ModelCommand.self, MemoryCommand.self,
+            ThreadsCommand.self,
+        ],
         defaultSubcommand: CurveCommand.self
     )
 }
@@ -26,6 +30,7 @@ struct Failure: Error, CustomStringConvertible {
 func reportingFailure<Result>(_ body: () throws -> Result) throws -> Result {
     do {
         try Kernels.validateEnvironment()
+        OpenBLAS.matchProcessor()
         return try body()
     } catch {
         throw Failure(description: "\(error)")
@@ -42,3 +47,5 @@ func write(_ data: Data, to path: String) throws {
 }
 
 extension ProductArithmetic: ExpressibleByArgument {}
+extension CacheFormat: ExpressibleByArgument {}
+extension AttentionMode: ExpressibleByArgument {}

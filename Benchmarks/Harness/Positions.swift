@@ -10,6 +10,12 @@ struct Positions: Equatable {
     /// 1 K to 8 K.
     static let quick = Positions(values: (0...3).map { 1024 << $0 })
 
+    /// Where a whole model is measured unless the caller says otherwise: a minute for a small one.
+    static let model = Positions(values: [2048, 8192, 32768])
+
+    /// Where working memory is measured.
+    static let memory = Positions(values: [32768, 65536, 131_072])
+
     /// The longest sequence.
     static let limit = 1 << 20
 

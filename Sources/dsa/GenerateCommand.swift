@@ -140,7 +140,7 @@ struct GenerateCommand: AsyncParsableCommand {
             )
         )
         Terminal.note(
-            "peak memory: \(Terminal.bytes(Terminal.peakMemory)) · caches: \(Terminal.bytes(statistics.cacheBytes))"
+            "peak memory: \(Terminal.bytes(ProcessMemory.peak)) · caches: \(Terminal.bytes(statistics.cacheBytes))"
                 + " · attention: \(attention.rawValue) · kernels: \(Kernels.name)"
         )
     }

@@ -26,18 +26,6 @@ enum Terminal {
     /// Whether standard error is a terminal.
     static let isInteractive = isatty(STDERR_FILENO) == 1
 
-    /// The most memory this process has held, in bytes.
-    static var peakMemory: Int {
-        var usage = rusage()
-        #if canImport(Darwin)
-            getrusage(RUSAGE_SELF, &usage)
-            return usage.ru_maxrss
-        #else
-            getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
-            return usage.ru_maxrss * 1024
-        #endif
-    }
-
     /// A number of bytes with a unit.
     static func bytes(_ count: Int) -> String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB"]

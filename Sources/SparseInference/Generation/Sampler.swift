@@ -51,10 +51,16 @@ package struct Sampler {
 /// A small random number generator whose sequence a seed determines on every platform.
 ///
 /// Source: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
-struct SplitMix64: RandomNumberGenerator {
+package struct SplitMix64: RandomNumberGenerator {
     var state: UInt64
 
-    mutating func next() -> UInt64 {
+    /// The sequence of a seed.
+    package init(state: UInt64) {
+        self.state = state
+    }
+
+    /// The next 64 bits.
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9

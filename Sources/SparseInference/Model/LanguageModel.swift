@@ -18,7 +18,8 @@ public struct LanguageModel: Sendable {
     /// Where the checkpoint lies.
     package let folder: URL
 
-    let checkpoint: Checkpoint
+    /// Where its weights lie.
+    package let checkpoint: Checkpoint
     private let embedding: WeightMatrix  // [vocabularySize, hiddenDim]
     private let layers: [TransformerLayer]
     private let finalNorm: RMSNorm

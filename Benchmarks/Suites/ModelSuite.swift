@@ -1,0 +1,101 @@
+import SparseAttention
+import SparseInference
+
+/// A whole model on one sequence that grows: prefill chunk by chunk, decoding at each position on the way.
+struct ModelSuite {
+    /// The model to run.
+    let model: LanguageModel
+    /// Tokens of a prefill chunk.
+    let chunk: Int
+    /// How caches store numbers; nil for what the model's precision says.
+    let cacheFormat: CacheFormat?
+    /// Which tokens the attention sees.
+    let attention: AttentionMode
+    /// Tokens decoded at each position.
+    let decodedTokens: Int
+
+    /// What one position showed.
+    struct Row: Encodable {
+        /// Tokens of the sequence.
+        let position: Int
+        /// Milliseconds to decode one token, median.
+        let decodeMilliseconds: Double
+        /// Milliseconds of the chunk that ends here, the lower of the last two of full size.
+        let chunkMilliseconds: Double
+        /// Seconds to prefill the whole sequence from its start.
+        let prefillSeconds: Double
+        /// The most memory held so far, mapped weights included, in bytes; nil where the system does not tell.
+        let peakBytes: Int?
+        /// Bytes of the caches.
+        let cacheBytes: Int
+
+        /// Tokens a second, over the whole prefill.
+        var prefillRate: Double { Double(position) / prefillSeconds }
+    }
+
+    /// Prefills up to each position and decodes there.
+    ///
+    /// - Parameters:
+    ///   - positions: ascending.
+    ///   - seed: of the tokens.
+    ///   - progress: told the tokens done.
+    /// - Returns: one row a position.
+    /// - Throws: what `Session` refuses.
+    func run(_ positions: [Int], seed: UInt64, progress: (Int) -> Void) throws -> [Row] {
+        let last = positions.last ?? 0
+        let session = try Session(model, capacity: last + decodedTokens + 1, cacheFormat: cacheFormat)
+        var tokens = TokenStream(seed: seed, vocabulary: model.configuration.vocabularySize)
+        var (spent, chunks) = (0.0, [Double]())
+        let tellsPeak = ProcessMemory.resetPeak()
+        return try positions.map { position in
+            while session.count < position {
+                let count = min(chunk, position - session.count)
+                let next = tokens.next(count)
+                let time = try ContinuousClock().measure {
+                    _ = try session.extend(by: next, attention: attention)
+                }
+                spent += time.milliseconds
+                if count == chunk { chunks.append(time.milliseconds) }
+                progress(session.count)
+            }
+            let decode = try decode(session, &tokens)
+            try session.truncate(to: position)
+            return Row(
+                position: position,
+                decodeMilliseconds: decode,
+                chunkMilliseconds: chunks.suffix(2).min() ?? spent,
+                prefillSeconds: spent / 1000,
+                peakBytes: tellsPeak ? ProcessMemory.peak : nil,
+                cacheBytes: position * session.bytesPerToken
+            )
+        }
+    }
+
+    /// The median time of one token; the first is not counted.
+    private func decode(_ session: Session, _ tokens: inout TokenStream) throws -> Double {
+        var times: [Double] = []
+        for _ in 0...decodedTokens {
+            let next = tokens.next(1)
+            let time = try ContinuousClock().measure {
+                _ = try session.extend(by: next, attention: attention)
+            }
+            times.append(time.milliseconds)
+        }
+        return Samples(Array(times.dropFirst())).median
+    }
+}
+
+/// Seeded random tokens.
+private struct TokenStream {
+    private var generator: SplitMix64
+    private let vocabulary: Int
+
+    init(seed: UInt64, vocabulary: Int) {
+        generator = SplitMix64(state: seed)
+        self.vocabulary = vocabulary
+    }
+
+    mutating func next(_ count: Int) -> [Int] {
+        (0..<count).map { _ in Int.random(in: 0..<vocabulary, using: &generator) }
+    }
+}
