@@ -39,7 +39,7 @@ package struct GoldenFile {
     }
 
     /// Refuses a size that another argument does not allow.
-    private func check(
+    func check(
         _ found: Int,
         is expected: Int,
         _ dimension: SparseAttentionError.Dimension,

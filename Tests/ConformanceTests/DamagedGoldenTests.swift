@@ -128,6 +128,18 @@ final class DamagedGoldenTests: XCTestCase {
         }
     }
 
+    /// A size that only the parameters tell is held against the tensors before anything of it is made.
+    func testParametersLargerThanTheirTensors() throws {
+        let parameters = """
+            {"yarn": {"a": {"rope_dim": 18470955161532, "rope_theta": 10000, "rope_scaling":
+             {"factor": 8, "original_max_position_embeddings": 2048, "beta_fast": 32, "beta_slow": 1}}}}
+            """
+        assertError(
+            mismatch(.ropeDim, "rope_dim", expected: 32, found: 18_470_955_161_532),
+            try operators(["yarn.a.inv_freq_hf": [16]], parameters: parameters)
+        )
+    }
+
     /// Rows without numbers cost nothing to store, and for ever to go through.
     func testManyEmptyRows() throws {
         assertError(

@@ -53,13 +53,15 @@ extension OperatorCases {
                 )
                 let queries = try golden.tensor("mla.q_nope", rank: 3)
                     .joined(with: golden.tensor("mla.q_pe", rank: 3))
-                let latents = try golden.tensor("mla.c_kv", rank: 2)
+                let latents = try golden.tensor("mla.c_kv", rank: 2, columns: dimensions.latentDim)
+                let ropeKeys = try golden.tensor("mla.k_pe")
+                try golden.check(ropeKeys.shape.columns, is: dimensions.ropeDim, .ropeDim, of: "mla.k_pe")
                 var cache = try LatentCache(
                     capacity: latents.shape[0],
                     latentDim: dimensions.latentDim,
                     ropeDim: dimensions.ropeDim
                 )
-                try cache.append(latents: latents, ropeKeys: golden.tensor("mla.k_pe"))
+                try cache.append(latents: latents, ropeKeys: ropeKeys)
                 let projection = LatentAttention.KeyValueProjection(try golden.tensor("mla.kv_b_proj"))
                 let result = try attention.attend(queries, to: cache, through: projection, form: form)
                 let absorbed = attention.absorb(queries, through: projection)

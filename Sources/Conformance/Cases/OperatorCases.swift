@@ -84,15 +84,18 @@ package struct OperatorCases {
                     mscale: scaling.object?["mscale"]?.double,
                     mscaleAllDim: scaling.object?["mscale_all_dim"]?.double
                 )
+                let expected = try golden.floats(group + ".inv_freq_hf")
+                let dim = try settings.integer("rope_dim")
+                try golden.check(dim, is: 2 * expected.count, .ropeDim, of: "rope_dim")
                 let rope = try RotaryEmbedding(
-                    dim: settings.integer("rope_dim"),
+                    dim: dim,
                     theta: settings.number("rope_theta"),
                     yarn: yarn
                 )
                 let scale = Float(try 1 / settings.number("qk_head_dim").squareRoot() * yarn.softmaxScale)
                 // The two published spellings differ by one unit in the last place, 1.2e-7 of a frequency.
                 return [
-                    Self.frequencies(rope, try golden.floats(group + ".inv_freq_hf"), as: "inv_freq_hf"),
+                    Self.frequencies(rope, expected, as: "inv_freq_hf"),
                     Self.frequencies(rope, try golden.floats(group + ".inv_freq_demo"), as: "inv_freq_demo"),
                     Self.constant(
                         rope.rotationScale,
