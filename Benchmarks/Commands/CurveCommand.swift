@@ -142,7 +142,11 @@ extension CurveCommand {
         in measurements: [Measurement],
         shape: LayerShape
     ) -> [(name: String, meaning: String, crossing: Crossing)] {
-        func named(_ name: String) -> [Measurement] { measurements.filter { $0.benchmark.name == name } }
+        // Up to top-k both sides do the same.
+        func named(_ name: String) -> [Measurement] {
+            measurements.filter { $0.benchmark.name == name && $0.benchmark.position > shape.topK }
+        }
+        let suites = suites.filter { !named("sparse-\($0.rawValue)").isEmpty }
         var crossings = suites.map { suite in
             let points = zip(named("dense-\(suite.rawValue)"), named("sparse-\(suite.rawValue)")).map {
                 ($0.benchmark.position, $0.milliseconds, $1.milliseconds)

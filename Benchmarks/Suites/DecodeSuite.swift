@@ -4,7 +4,8 @@ import SparseAttention
 ///
 /// Both start from absorbed queries `[1, heads, latentDim + ropeDim]` and end with sums of latents. Moving
 /// the key projection into the query and applying the value projection cost both sides the same and are not
-/// timed. Dense is attention to all rows; sparse is index scores, selection, and attention to the selected.
+/// timed. Dense is attention to all rows; sparse is index scores, selection, and attention to the selected, or up to
+/// top-k, where there is nothing to choose, attention to all rows it keeps.
 struct DecodeSuite {
     /// The sequence, and the operators.
     let layer: LayerPair
@@ -21,11 +22,16 @@ struct DecodeSuite {
     }
 
     private func dense(at position: Int) -> BenchmarkCase {
-        let (shape, data) = (layer.shape, layer.dense)
+        all(of: layer.dense, at: position, name: "dense-decode")
+    }
+
+    /// Attention to all rows.
+    private func all(of data: LayerData, at position: Int, name: String) -> BenchmarkCase {
+        let shape = layer.shape
         let attention = layer.denseCore(workers: workers)
         let queries = data.absorbedQueries(tokens: 1)
         return BenchmarkCase(
-            name: "dense-decode",
+            name: name,
             precision: layer.products.rawValue,
             ceiling: layer.ceiling,
             position: position,
@@ -49,6 +55,9 @@ struct DecodeSuite {
     private func sparse(at position: Int) throws -> BenchmarkCase {
         let (shape, data) = (layer.shape, layer.sparse)
         let indexer = try layer.indexer(workers: workers)
+        guard indexer.chooses(among: position) else {
+            return all(of: data, at: position, name: "sparse-decode")
+        }
         let attention = layer.sparseCore(workers: workers)
         let queries = data.absorbedQueries(tokens: 1)
         let indexQueries = data.indexQueries(tokens: 1)

@@ -4,7 +4,8 @@ import SparseAttention
 ///
 /// Both start from queries `[tokens, heads, nopeDim + ropeDim]` and end with values of every head: the
 /// projections of keys and values are timed. Each side runs in the form with fewer operations, as the model
-/// would: expanded for dense, absorbed for sparse once the sequence is long.
+/// would: expanded for dense, absorbed for sparse once the sequence is long. Up to top-k, where there is nothing to
+/// choose, the sparse side attends to all tokens and scores none.
 ///
 /// A whole chunk takes minutes at 128 K, so a part runs whose work is exactly proportional, and its time is
 /// scaled: in expanded form some of the heads, each of which goes through all tokens of the chunk on one
@@ -30,7 +31,12 @@ struct PrefillSuite {
     }
 
     private func dense(at position: Int) throws -> BenchmarkCase {
-        let (data, sizes) = (layer.dense, layer.shape.attention)
+        try all(of: layer.dense, at: position, name: "dense-prefill")
+    }
+
+    /// Attention to all visible tokens.
+    private func all(of data: LayerData, at position: Int, name: String) throws -> BenchmarkCase {
+        let sizes = layer.shape.attention
         let tokens = min(chunk, position)
         let form = try attention(heads: sizes.heads)
             .cheapestForm(queryTokens: tokens, keyTokens: position, slots: nil)
@@ -38,7 +44,7 @@ struct PrefillSuite {
         let sample = try HeadSample(count: sampledHeads(operations: operations), of: self)
         let queries = data.queries(tokens: tokens, heads: sample.heads)
         return BenchmarkCase(
-            name: "dense-prefill",
+            name: name,
             precision: layer.products.rawValue,
             ceiling: layer.ceiling,
             position: position,
@@ -53,6 +59,9 @@ struct PrefillSuite {
     }
 
     private func sparse(at position: Int) throws -> BenchmarkCase {
+        guard try layer.indexer(workers: workers).chooses(among: position) else {
+            return try all(of: layer.sparse, at: position, name: "sparse-prefill")
+        }
         let (data, shape, sizes) = (layer.sparse, layer.shape, layer.shape.attention)
         let tokens = min(chunk, position)
         let slots = min(shape.topK, position)

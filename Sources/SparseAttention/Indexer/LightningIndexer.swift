@@ -88,6 +88,16 @@ extension LightningIndexer.Precision {
 // MARK: - Selecting
 
 extension LightningIndexer {
+    /// Whether the last of a number of tokens has to choose: it sees more than top-k.
+    ///
+    /// Where it does not, dense attention is the same and needs no scores.
+    ///
+    /// - Parameter keyTokens: the tokens of the sequence so far.
+    /// - Returns: whether a selection leaves some token out.
+    public func chooses(among keyTokens: Int) -> Bool {
+        keyTokens > topK.count
+    }
+
     /// Selects the tokens each query token attends to.
     ///
     /// - Parameters:

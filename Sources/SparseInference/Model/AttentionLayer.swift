@@ -232,7 +232,7 @@ package struct AttentionLayer: Sendable {
         guard options.attention == .sparse else { return nil }
         let tokens = hidden.shape[0]
         let position = cache.latents.count - tokens
-        guard cache.latents.count > indexer.topK, arithmetic.mistake != .denseAboveTopK else {
+        guard indexer.chooses(among: cache.latents.count), arithmetic.mistake != .denseAboveTopK else {
             if let probe {
                 // Nothing is left to choose, but who watches wants to see every token's operands.
                 let operands = try indexer.operands(hidden, queryLatent: queryLatent, rotation: rotation)

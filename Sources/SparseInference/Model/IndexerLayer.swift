@@ -57,8 +57,8 @@ struct IndexerLayer: Sendable {
         ropeOffset = mistake == .indexerRopeLast ? indexer.headDim - rope.dim : 0
     }
 
-    /// The most tokens it selects for a query token.
-    var topK: Int { indexer.topK.count }
+    /// Whether the last of a number of tokens has to choose.
+    func chooses(among keyTokens: Int) -> Bool { indexer.chooses(among: keyTokens) }
 
     /// Makes the index keys of new tokens: `RoPE(LayerNorm(hidden · wkᵀ))`.
     ///
