@@ -102,6 +102,11 @@ extension Kernels {
         active.scale_f32(count, factor, x)
     }
 
+    /// Sets `x[i]` to −infinity where bit `i` of `kept`, lowest first, is 0.
+    static func hide(_ x: UnsafeMutablePointer<Float>, keeping kept: UnsafePointer<UInt64>, count: Int) {
+        active.hide_f32(count, kept, x)
+    }
+
     /// The largest of `count` numbers; -infinity for none, NaN if one is NaN.
     package static func maximum(_ x: UnsafePointer<Float>, count: Int) -> Float {
         active.max_f32(count, x)

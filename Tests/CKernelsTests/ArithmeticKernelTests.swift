@@ -141,6 +141,18 @@ final class ArithmeticKernelTests: XCTestCase {
                     table.scale_f32(count, 0.3, target)
                 }
                 XCTAssertEqual(scaled, x.map { $0 * 0.3 }, context)
+                let kept = (0..<(count + 63) / 64).map { _ in
+                    UInt64(numbers.bits()) << 32 | UInt64(numbers.bits())
+                }
+                let hidden = try guarded(count, filledWith: Float(-7), context) { target in
+                    target.update(from: x, count: count)
+                    table.hide_f32(count, kept, target)
+                }
+                XCTAssertEqual(
+                    hidden,
+                    x.enumerated().map { kept[$0 / 64] >> ($0 % 64) & 1 == 1 ? $1 : -.infinity },
+                    context
+                )
                 let sum = try guarded(count, filledWith: Float(-7), context) { target in
                     target.update(from: y, count: count)
                     table.axpy_f32(count, 0.3, x, target)

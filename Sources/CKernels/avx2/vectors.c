@@ -1,5 +1,7 @@
 // Elementwise vector kernels; tails are masked, so every element takes the same path.
 
+#include <math.h>
+
 #include "avx2.h"
 
 #if defined(__x86_64__)
@@ -29,6 +31,22 @@ DSA_AVX2 void dsa_avx2_scale_f32(size_t count, float a, float *x) {
     if (i < count) {
         __m256i lanes = lanes8(count - i);
         _mm256_maskstore_ps(x + i, lanes, _mm256_mul_ps(factor, _mm256_maskload_ps(x + i, lanes)));
+    }
+}
+
+// kept: [ceil(count / 64)], x: [count], in place; a byte of bits is spread over a vector.
+DSA_AVX2 void dsa_avx2_hide_f32(size_t count, const uint64_t *kept, float *x) {
+    __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256 hidden = _mm256_set1_ps(-INFINITY);
+    for (size_t i = 0; i < count; i += 8) {
+        __m256i byte = _mm256_set1_epi32((int)(kept[i / 64] >> i % 64 & 0xFF));
+        __m256i kept_lanes = _mm256_cmpeq_epi32(_mm256_and_si256(byte, bits), bits);
+        if (i + 8 <= count) {
+            __m256 scores = _mm256_blendv_ps(hidden, _mm256_loadu_ps(x + i), _mm256_castsi256_ps(kept_lanes));
+            _mm256_storeu_ps(x + i, scores);
+        } else {
+            _mm256_maskstore_ps(x + i, _mm256_andnot_si256(kept_lanes, lanes8(count - i)), hidden);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 // Elementwise vector kernels; tails are masked, so every element takes the same path.
 
+#include <math.h>
+
 #include "avx512.h"
 
 #if defined(__x86_64__)
@@ -29,6 +31,20 @@ DSA_AVX512 void dsa_avx512_scale_f32(size_t count, float a, float *x) {
     if (i < count) {
         __mmask16 lanes = lanes16(count - i);
         _mm512_mask_storeu_ps(x + i, lanes, _mm512_mul_ps(factor, _mm512_maskz_loadu_ps(lanes, x + i)));
+    }
+}
+
+// kept: [ceil(count / 64)], x: [count], in place; 16 bits are the mask of a vector.
+DSA_AVX512 void dsa_avx512_hide_f32(size_t count, const uint64_t *kept, float *x) {
+    __m512 hidden = _mm512_set1_ps(-INFINITY);
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        __mmask16 lanes = (__mmask16)(kept[i / 64] >> i % 64);
+        _mm512_storeu_ps(x + i, _mm512_mask_loadu_ps(hidden, lanes, x + i));
+    }
+    if (i < count) {
+        __mmask16 lost = (__mmask16)~(kept[i / 64] >> i % 64) & lanes16(count - i);
+        _mm512_mask_storeu_ps(x + i, lost, hidden);
     }
 }
 

@@ -73,6 +73,8 @@ typedef struct dsa_kernels {
     void (*axpy_f32)(size_t count, float a, const float *x, float *y);
     // x[i] *= a, in place; bit for bit.
     void (*scale_f32)(size_t count, float a, float *x);
+    // x[i] = -infinity where bit i of kept [ceil(count / 64)], lowest first, is 0; in place.
+    void (*hide_f32)(size_t count, const uint64_t *kept, float *x);
     // y[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g)); relative error at most 6 * 2^-24 for float
     // inputs, plus 1e-37 absolute. y may be gate or up.
     void (*silu_multiply)(size_t count, const float *gate, const float *up, float *y);

@@ -25,6 +25,7 @@ const dsa_kernels dsa_neon_kernels = {
     .gemv_e4m3 = dsa_neon_gemv_e4m3,
     .axpy_f32 = dsa_neon_axpy_f32,
     .scale_f32 = dsa_neon_scale_f32,
+    .hide_f32 = dsa_neon_hide_f32,
     .silu_multiply = dsa_neon_silu_multiply,
     .max_f32 = dsa_neon_max_f32,
     .exp_sum = dsa_neon_exp_sum,

@@ -1,5 +1,7 @@
 // Elementwise vector kernels; a tail is copied to a whole vector and takes the same path.
 
+#include <math.h>
+
 #include "neon.h"
 
 #if defined(__aarch64__)
@@ -37,6 +39,21 @@ void dsa_neon_scale_f32(size_t count, float a, float *x) {
     }
     if (i < count) {
         store_tail(x + i, count - i, vmulq_f32(factor, load_tail(x + i, count - i)));
+    }
+}
+
+// kept: [ceil(count / 64)], x: [count], in place; four bits are spread over a vector.
+void dsa_neon_hide_f32(size_t count, const uint64_t *kept, float *x) {
+    static const uint32_t powers[4] = {1, 2, 4, 8};
+    uint32x4_t bits = vld1q_u32(powers);
+    float32x4_t hidden = vdupq_n_f32(-INFINITY);
+    for (size_t i = 0; i < count; i += 4) {
+        uint32x4_t lanes = vtstq_u32(vdupq_n_u32((uint32_t)(kept[i / 64] >> i % 64)), bits);
+        if (i + 4 <= count) {
+            vst1q_f32(x + i, vbslq_f32(lanes, vld1q_f32(x + i), hidden));
+        } else {
+            store_tail(x + i, count - i, vbslq_f32(lanes, load_tail(x + i, count - i), hidden));
+        }
     }
 }
 

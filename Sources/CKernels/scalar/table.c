@@ -23,6 +23,7 @@ const dsa_kernels dsa_scalar_kernels = {
     .gemv_e4m3 = dsa_scalar_gemv_e4m3,
     .axpy_f32 = dsa_scalar_axpy_f32,
     .scale_f32 = dsa_scalar_scale_f32,
+    .hide_f32 = dsa_scalar_hide_f32,
     .silu_multiply = dsa_scalar_silu_multiply,
     .max_f32 = dsa_scalar_max_f32,
     .exp_sum = dsa_scalar_exp_sum,

@@ -2,6 +2,8 @@
 
 #pragma STDC FP_CONTRACT OFF
 
+#include <math.h>
+
 #include "../exponential.h"
 #include "scalar.h"
 
@@ -14,6 +16,14 @@ void dsa_scalar_axpy_f32(size_t count, float a, const float *x, float *y) {
 void dsa_scalar_scale_f32(size_t count, float a, float *x) {
     for (size_t i = 0; i < count; i++) {
         x[i] *= a;
+    }
+}
+
+void dsa_scalar_hide_f32(size_t count, const uint64_t *kept, float *x) {
+    for (size_t i = 0; i < count; i++) {
+        if (!(kept[i / 64] >> i % 64 & 1)) {
+            x[i] = -INFINITY;
+        }
     }
 }
 

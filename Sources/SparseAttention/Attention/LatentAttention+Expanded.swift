@@ -2,7 +2,7 @@ extension LatentAttention {
     /// Query tokens that share each expanded tile of keys: expanding costs them as much as a thirteenth of
     /// attending in DeepSeek-V3.2's dimensions.
     private static let sharingTokens = 1024
-    /// Keys in one tile: expanded and consumed while in cache.
+    /// Keys in one tile, whole words of a mask: expanded and consumed while in cache.
     private static let tileKeys = 256
 
     /// Ordinary multi-head attention over keys and values formed from the latents tile by tile.
@@ -37,7 +37,7 @@ extension LatentAttention {
         let sizes = dimensions
         let queryTokens = queries.shape[0]
         let tiles = tileCount(queryTokens, Self.sharingTokens)
-        let chosen = selection.map { $0.sets }
+        let mask = selection.map { SelectionMask($0, keyTokens: rows.rows) }
         var result = AttentionResult(queryTokens: queryTokens, heads: sizes.heads, valueDim: sizes.valueDim)
         result.withRows { result in
             queries.withMatrix { queries in
@@ -59,7 +59,8 @@ extension LatentAttention {
                             tokens.count,
                             to: rows,
                             position: position + tokens.lowerBound,
-                            chosen: chosen.map { $0[tokens] }
+                            mask: mask,
+                            firstToken: tokens.lowerBound
                         )
                         for (row, token) in tokens.enumerated() {
                             memory.finish(token: row, into: result, at: token * sizes.heads + head)
@@ -76,8 +77,9 @@ extension LatentAttention {
 protocol ExpandedTile: SendableMetatype {
     /// Packs one head's queries, rotated part first, and its part of the projection.
     func load(_ source: MatrixView, projection: WeightMatrix, head: Int)
-    /// Goes through all keys visible to the first `tokens` query tokens loaded, the first one at `position`.
-    func attend(_ tokens: Int, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?)
+    /// Goes through all keys visible to the first `tokens` query tokens loaded, the first one at `position`; it is the
+    /// mask's `firstToken`.
+    func attend(_ tokens: Int, to rows: RowsView, position: Int, mask: SelectionMask?, firstToken: Int)
     /// Writes the result of one query token.
     func finish(token: Int, into result: AttentionResult.Rows, at index: Int)
 }
@@ -97,7 +99,6 @@ private final class ExpandedMemory: ExpandedTile {
     private let expanded: MutableMatrixView  // [keys, ropeDim + nopeDim + valueDim]
     private let scores: MutableMatrixView  // [tileTokens, keys]
     private let visible: UnsafeMutablePointer<Int>  // [tileTokens]
-    private let kept: UnsafeMutablePointer<Float>  // [keys], selected scores of one row
     private let scratch: Scratch
 
     init(tokens: Int, keys: Int, rows: RowsView, attention: LatentAttention) {
@@ -109,7 +110,7 @@ private final class ExpandedMemory: ExpandedTile {
         let expandedDim = sizes.queryDim + sizes.valueDim
         scratch = Scratch(
             floats: tokens * sizes.queryDim + sizes.projectionRows * sizes.latentDim + latentFloats
-                + keys * expandedDim + tileTokens * keys + keys + inputRows * sizes.latentDim
+                + keys * expandedDim + tileTokens * keys + inputRows * sizes.latentDim
                 + tiles * OnlineSoftmax.scratchFloats(rows: tileTokens, valueDim: sizes.valueDim),
             matrices: 7 + 3 * tiles
         )
@@ -121,7 +122,6 @@ private final class ExpandedMemory: ExpandedTile {
         latents = scratch.matrix(rows: latentFloats == 0 ? 0 : keys, columns: sizes.rowDim)
         expanded = scratch.matrix(rows: keys, columns: expandedDim)
         scores = scratch.matrix(rows: tileTokens, columns: keys)
-        kept = scratch.matrix(rows: 1, columns: keys).base
         softmaxes = (0..<tiles).map { [scratch] _ in
             OnlineSoftmax(
                 rows: tileTokens,
@@ -146,7 +146,7 @@ private final class ExpandedMemory: ExpandedTile {
         projection.widen(start..<start + sizes.projectionRows, into: weight)
     }
 
-    func attend(_ tokens: Int, to rows: RowsView, position: Int, chosen: ArraySlice<[Int32]>?) {
+    func attend(_ tokens: Int, to rows: RowsView, position: Int, mask: SelectionMask?, firstToken: Int) {
         let tiles = stride(from: 0, to: tokens, by: Self.tileTokens).map {
             $0..<min($0 + Self.tileTokens, tokens)
         }
@@ -166,7 +166,8 @@ private final class ExpandedMemory: ExpandedTile {
                         to: softmax,
                         tokens: tile,
                         position: position,
-                        chosen: chosen.map { $0[rebased: tile] },
+                        mask: mask,
+                        firstToken: firstToken + tile.lowerBound,
                         pass: pass
                     )
                 }
@@ -195,7 +196,8 @@ private final class ExpandedMemory: ExpandedTile {
         to softmax: OnlineSoftmax,
         tokens: Range<Int>,
         position: Int,
-        chosen: ArraySlice<[Int32]>?,
+        mask: SelectionMask?,
+        firstToken: Int,
         pass: OnlineSoftmax.Pass
     ) {
         let tileScores = MutableMatrixView(
@@ -214,15 +216,15 @@ private final class ExpandedMemory: ExpandedTile {
         for row in 0..<tokens.count {
             visible[row] = min(max(first + row + 1 - keys.lowerBound, 0), keys.count)
         }
-        if let chosen {
-            for (row, positions) in chosen.enumerated() {
-                tileScores[row].hideAll(but: positions, in: keys, visible: visible[row], room: kept)
+        if let mask {
+            for row in 0..<tokens.count {
+                mask.hide(tileScores[row], of: keys, for: firstToken + row)
             }
         }
         softmax.add(
             scores: tileScores,
             visible: isWhole ? nil : UnsafePointer(visible),
-            hidesKeys: chosen != nil,
+            hidesKeys: mask != nil,
             values: keyValues.columns(sizes.queryDim..<keyValues.columns),
             pass: pass
         )
@@ -236,40 +238,5 @@ private final class ExpandedMemory: ExpandedTile {
         target.copy(from: latents)
         target.roundThroughFloat8(format: format)
         return target.view
-    }
-}
-
-extension UnsafeMutablePointer<Float> {
-    /// Sets every score of a row to −infinity but those at the chosen positions, which ascend; all of them are among
-    /// the first `visible` of the tile.
-    func hideAll(
-        but positions: [Int32],
-        in tile: Range<Int>,
-        visible: Int,
-        room kept: UnsafeMutablePointer<Float>
-    ) {
-        let first = positions.partitioningIndex { Int($0) >= tile.lowerBound }
-        let last = positions.partitioningIndex { Int($0) >= tile.upperBound }
-        // A short sequence is selected whole: nothing to hide.
-        guard last - first < visible else { return }
-        for (index, position) in positions[first..<last].enumerated() {
-            kept[index] = self[Int(position) - tile.lowerBound]
-        }
-        update(repeating: -.infinity, count: tile.count)
-        for (index, position) in positions[first..<last].enumerated() {
-            self[Int(position) - tile.lowerBound] = kept[index]
-        }
-    }
-}
-
-extension [Int32] {
-    /// The first index whose element satisfies a predicate that no element after it fails.
-    fileprivate func partitioningIndex(where predicate: (Int32) -> Bool) -> Int {
-        var (low, high) = (startIndex, endIndex)
-        while low < high {
-            let middle = low + (high - low) / 2
-            if predicate(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
     }
 }

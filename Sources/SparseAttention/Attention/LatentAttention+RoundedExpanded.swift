@@ -22,7 +22,6 @@ final class RoundedExpandedMemory: ExpandedTile {
     private let probabilities: BFloat16Matrix  // [tileTokens, keys]
     private let pointers: UnsafeMutablePointer<UnsafePointer<UInt16>?>  // [max(keys, nopeDim + valueDim)]
     private let visible: UnsafeMutablePointer<Int>  // [tileTokens]
-    private let kept: UnsafeMutablePointer<Float>  // [keys], selected scores of one row
     private let scratch: Scratch
     private var valuesAreFinite = true  // those of the tile of keys now packed
 
@@ -42,7 +41,7 @@ final class RoundedExpandedMemory: ExpandedTile {
             floats: halves.reduce(0) { $0 + BFloat16Matrix.scratchFloats(rows: $1.0, columns: $1.1) }
                 + panels.reduce(0) { $0 + PackedPanels.scratchFloats(rows: $1.0, columns: $1.1) }
                 + sizes.latentDim + tile * outputs + tileTokens * tile + 2 * pointerCount + 2 * tileTokens
-                + tile + tiles * RoundedSoftmax.scratchFloats(rows: tileTokens, valueDim: sizes.valueDim),
+                + tiles * RoundedSoftmax.scratchFloats(rows: tileTokens, valueDim: sizes.valueDim),
             matrices: 16 + 3 * tiles
         )
         self.sizes = sizes
@@ -61,7 +60,6 @@ final class RoundedExpandedMemory: ExpandedTile {
         probabilities = BFloat16Matrix(rows: tileTokens, columns: tile, scratch: scratch)
         pointers = scratch.array(of: UnsafePointer<UInt16>?.self, count: pointerCount)
         visible = scratch.array(of: Int.self, count: tileTokens)
-        kept = scratch.array(of: Float.self, count: tile)
         softmaxes = (0..<tiles).map { [scratch] _ in
             RoundedSoftmax(
                 rows: tileTokens,
@@ -88,7 +86,7 @@ final class RoundedExpandedMemory: ExpandedTile {
         weight.pack(columns: UnsafePointer(pointers))
     }
 
-    func attend(_ tokens: Int, to source: RowsView, position: Int, chosen: ArraySlice<[Int32]>?) {
+    func attend(_ tokens: Int, to source: RowsView, position: Int, mask: SelectionMask?, firstToken: Int) {
         let tiles = stride(from: 0, to: tokens, by: Self.tileTokens).map {
             $0..<min($0 + Self.tileTokens, tokens)
         }
@@ -105,7 +103,8 @@ final class RoundedExpandedMemory: ExpandedTile {
                     to: softmax,
                     tokens: tile,
                     position: position,
-                    chosen: chosen.map { $0[rebased: tile] }
+                    mask: mask,
+                    firstToken: firstToken + tile.lowerBound
                 )
             }
         }
@@ -145,7 +144,8 @@ final class RoundedExpandedMemory: ExpandedTile {
         to softmax: RoundedSoftmax,
         tokens: Range<Int>,
         position: Int,
-        chosen: ArraySlice<[Int32]>?
+        mask: SelectionMask?,
+        firstToken: Int
     ) {
         let tile = MutableMatrixView(
             base: scores.base,
@@ -160,12 +160,12 @@ final class RoundedExpandedMemory: ExpandedTile {
         for row in 0..<tokens.count {
             visible[row] = min(max(first + row + 1 - range.lowerBound, 0), range.count)
         }
-        if let chosen {
-            for (row, positions) in chosen.enumerated() {
-                tile[row].hideAll(but: positions, in: range, visible: visible[row], room: kept)
+        if let mask {
+            for row in 0..<tokens.count {
+                mask.hide(tile[row], of: range, for: firstToken + row)
             }
         }
-        let isBroken = !valuesAreFinite && (chosen != nil || !isWhole)
+        let isBroken = !valuesAreFinite && (mask != nil || !isWhole)
         softmax.add(
             scores: tile,
             visible: isWhole ? nil : UnsafePointer(visible),
