@@ -85,6 +85,18 @@ extension LightningIndexer {
         case (.float32, .plain):
             let operands = IndexQueries(queries, weights: folded(weights), inBFloat16: false)
             return body(IndexScores(queries: operands, keys: IndexKeys(keys), workers: workers), visible)
+        case (.bfloat16, .plain(let format)):
+            let multiplies = Kernels.multipliesBFloat16
+            let rounded = queries.rounded(to: .bfloat16)
+            let isNarrow = format != .float32 && keys.columns <= QuantizedRows.blockColumns
+            guard !isNarrow else {
+                let operands = IndexQueries(rounded, weights: folded(weights), inBFloat16: multiplies)
+                return body(IndexScores(queries: operands, keys: IndexKeys(keys), workers: workers), visible)
+            }
+            let operands = IndexQueries(rounded, weights: folded(weights), inBFloat16: false)
+            return keys.widened().rounded(to: .bfloat16).withRows { keys in
+                body(IndexScores(queries: operands, keys: IndexKeys(keys), workers: workers), visible)
+            }
         case (.float8(let format, let rotated), .plain):
             let keyCodes = try Self.coded(keys.widened(), format: format, rotated: rotated)
             let operands = try coded(queries, weights: weights, format: format, rotated: rotated)
@@ -94,7 +106,7 @@ extension LightningIndexer {
         case (.float8(let format, let rotated), .rotatedCodes) where encoding == keyEncoding(for: .float8):
             let operands = try coded(queries, weights: weights, format: format, rotated: rotated)
             return body(IndexScores(queries: operands, keys: IndexKeys(keys), workers: workers), visible)
-        case (.float32, .rotatedCodes), (.float8, .rotatedCodes):
+        case (.float32, .rotatedCodes), (.bfloat16, .rotatedCodes), (.float8, .rotatedCodes):
             let expected = "\(keyEncoding(for: .float32))"
             throw .invalidSetting(name: "keys", found: "\(encoding)", expected: expected)
         }

@@ -9,6 +9,9 @@ public struct LightningIndexer: Sendable {
     public enum Precision: Equatable, Sendable {
         /// Float32 throughout, as Hugging Face computes them in float32.
         case float32
+        /// Queries and keys rounded to bfloat16; products exact, everything else in float32. Keys of a cache in bfloat16
+        /// or FP8 enter as they are stored.
+        case bfloat16
         /// As deployed: queries and keys Hadamard-rotated, rounded as `rotated` says and quantized to E4M3, one
         /// scale a row; products exact, sums in float32; the query's scale folded into the head weight, the key's
         /// applied to the sum.
@@ -76,10 +79,12 @@ extension LightningIndexer.Precision {
     /// What the rows of a cache should be for scores of this arithmetic.
     ///
     /// - Parameter format: how a cache stores keys that are scored as they are.
-    /// - Returns: rotated codes for FP8 scores, whatever the format; plain keys otherwise.
+    /// - Returns: rotated codes for FP8 scores, whatever the format; otherwise plain keys, in no wider a format than the
+    ///   scores need.
     public func keyEncoding(for format: CacheFormat) -> IndexKeyEncoding {
         switch self {
         case .float32: .plain(format)
+        case .bfloat16: .plain(format == .float32 ? .bfloat16 : format)
         case .float8(let scales, let rotated): .rotatedCodes(scales, rotated: rotated)
         }
     }
@@ -104,7 +109,7 @@ extension LightningIndexer {
     ///   - queries: `[queryTokens, heads, headDim]`, after RoPE.
     ///   - weights: `[queryTokens, heads]`, as `weights_proj` gives them.
     ///   - keys: the index keys of the sequence so far, the query tokens' own included. FP8 scores of plain keys encode
-    ///     all of them anew; see ``keyEncoding(for:)``.
+    ///     all of them anew, as bfloat16 scores round all keys in float32; see ``keyEncoding(for:)``.
     ///   - position: the position of the first query token.
     /// - Returns: the selection; at most `topK` slots, ascending positions, −1 at the end.
     /// - Throws: `SparseAttentionError` when arguments do not fit together: `invalidSetting` for keys of an encoding that

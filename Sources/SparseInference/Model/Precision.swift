@@ -8,10 +8,10 @@ extension LanguageModel {
         /// Weights as stored, products in bfloat16: twice the arithmetic of `float32` in a processor that has it.
         ///
         /// Rounded to bfloat16, nearest, ties to even, are the two factors of every linear layer of attention, indexer
-        /// and feed-forward, and those of the attention core: queries, keys, values, probabilities. Weights stored in
-        /// bfloat16 or FP8 enter as they are. Caches hold bfloat16 unless the caller says otherwise. Everything else
-        /// is float32: sums, the residual stream, norms, rotations, attention scores and softmax statistics, index
-        /// queries and the products of index scores, head weights, the router, the logits.
+        /// and feed-forward, those of the attention core (queries, keys, values, probabilities), and index queries and
+        /// keys. Weights stored in bfloat16 or FP8 enter as they are. Caches hold bfloat16 unless the caller says
+        /// otherwise. Everything else is float32: sums, the residual stream, norms, rotations, attention and index
+        /// scores, softmax statistics, head weights, the router, the logits.
         case bfloat16
         /// As the corrected official demo runs: inputs of FP8 linear layers quantized, Hadamard and FP8 in the
         /// indexer, latents rounded through FP8 before they are used or cached, head weights in float32.
@@ -92,7 +92,7 @@ package struct Arithmetic: Equatable, Sendable {
             activations = .float32
             inputFormat = nil
             latentFormat = nil
-            indexScores = .float32
+            indexScores = precision == .bfloat16 ? .bfloat16 : .float32
             roundsHeadWeights = false
         case .deployed(let activations):
             self.activations = activations

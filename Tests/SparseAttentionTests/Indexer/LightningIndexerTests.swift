@@ -29,6 +29,54 @@ final class LightningIndexerTests: XCTestCase {
         }
     }
 
+    func testScoresInBFloat16AreThoseOfRoundedFactors() throws {
+        for each in IndexerCase.all {
+            let (queries, weights, keys) = each.tensors
+            let indexer = try each.indexer(precision: .bfloat16)
+            let found = try indexer.scores(
+                queries: queries,
+                weights: weights,
+                keys: keys,
+                from: each.position
+            )
+            try assertScores(found, each, keys.rounded(to: .bfloat16), "\(each)")
+            for format in [CacheFormat.bfloat16, .float8] where each.keyTokens > 0 {
+                var cache = try IndexKeyCache(
+                    capacity: each.keyTokens,
+                    indexHeadDim: each.headDim,
+                    encoding: .plain(format)
+                )
+                try cache.append(keys)
+                let found = try indexer.scores(
+                    queries: queries,
+                    weights: weights,
+                    keys: cache,
+                    from: each.position
+                )
+                try assertScores(found, each, cache.withRows { $0.widened() }, "\(format) \(each)")
+            }
+        }
+    }
+
+    /// Compares scores of the case's queries, rounded to bfloat16, and other keys with their definition.
+    private func assertScores(_ scores: Tensor, _ each: IndexerCase, _ keys: Tensor, _ context: String) throws
+    {
+        let (queries, weights, _) = each.tensors
+        let rounded = queries.rounded(to: .bfloat16)
+        let reference = try each.indexer().referenceScores(
+            queries: rounded,
+            weights: weights,
+            keys: keys,
+            from: each.position
+        )
+        assertAccurate(
+            scores,
+            plain: plainScores(each, rounded, weights, keys),
+            reference: reference.elements.map(Double.init),
+            context
+        )
+    }
+
     func testSelectionFollowsTheContract() throws {
         for each in IndexerCase.exact {
             let (queries, weights, keys) = each.exactTensors
@@ -167,7 +215,7 @@ final class LightningIndexerTests: XCTestCase {
             for format in [CacheFormat.float32, .bfloat16] {
                 var cache = try IndexKeyCache(capacity: 2300, indexHeadDim: each.headDim, format: format)
                 try cache.append(keys)
-                for precision in [LightningIndexer.Precision.float32, .float8(.powerOfTwo)] {
+                for precision in [LightningIndexer.Precision.float32, .bfloat16, .float8(.powerOfTwo)] {
                     let indexer = try each.indexer(precision: precision)
                     XCTAssertEqual(
                         try indexer.select(
