@@ -97,6 +97,16 @@ extension Kernels {
         active.axpy_f32(count, factor, x, y)
     }
 
+    /// `y[i] += factor * x[i]` for bfloat16 bits.
+    package static func add(
+        bfloat16 x: UnsafePointer<UInt16>,
+        times factor: Float,
+        to y: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.axpy_bf16(count, factor, x, y)
+    }
+
     /// `x[i] *= factor`.
     package static func scale(_ x: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
         active.scale_f32(count, factor, x)
@@ -167,16 +177,16 @@ extension Kernels {
         active.gemv_f16(rows, columns, columns, matrix, vector, output)
     }
 
-    /// `output[r] = matrix[r] · vector` for rows of E4M3 codes, `stride` codes apart, at unit scale.
+    /// `output[r] = matrix[r] · vector` for rows of E4M3 codes, each block of 128 columns times its scale, `[blocks]`.
     package static func multiply(
         float8 matrix: UnsafePointer<UInt8>,
         rows: Int,
         columns: Int,
-        stride: Int,
+        scales: UnsafePointer<Float>,
         vector: UnsafePointer<Float>,
         into output: UnsafeMutablePointer<Float>
     ) {
-        active.gemv_e4m3(rows, columns, stride, matrix, vector, output)
+        active.gemv_e4m3(rows, columns, columns, matrix, scales, vector, output)
     }
 
     /// Widens bfloat16 bits, exactly.

@@ -50,6 +50,10 @@ final class ArithmeticKernelTests: XCTestCase {
         KernelTables.scalar.widen_bf16(wide.count, halves, &wide)
         KernelTables.scalar.widen_f16(half.count, halves, &half)
         KernelTables.scalar.widen_e4m3(eighth.count, codes, &eighth)
+        let scales: [Float] = [0.5, 3, 0.25]  // of the blocks of 128 columns, no rounding
+        for index in eighth.indices {
+            eighth[index] *= scales[index % stride / Int(dsa_block_columns)]
+        }
         typealias Product = (Int, Int, UnsafeMutablePointer<Float>) -> Void
         let formats: [(String, [Float], Product)] = [
             (
@@ -106,6 +110,7 @@ final class ArithmeticKernelTests: XCTestCase {
                             columns,
                             stride,
                             $0.baseAddress.map { $0 + first * stride },
+                            scales,
                             x,
                             y
                         )
@@ -159,6 +164,17 @@ final class ArithmeticKernelTests: XCTestCase {
                 }
                 for index in 0..<count {
                     XCTAssertEqual(sum[index], y[index] + 0.3 * x[index], accuracy: 2e-7, context)
+                }
+                var halves = [UInt16](repeating: 0, count: count)
+                var wide = x
+                KernelTables.scalar.narrow_bf16(count, x, &halves)
+                KernelTables.scalar.widen_bf16(count, halves, &wide)
+                let rounded = try guarded(count, filledWith: Float(-7), context) { target in
+                    target.update(from: y, count: count)
+                    table.axpy_bf16(count, 0.3, halves, target)
+                }
+                for index in 0..<count {
+                    XCTAssertEqual(rounded[index], y[index] + 0.3 * wide[index], accuracy: 2e-7, context)
                 }
                 let gates = x.map { $0 * 30 }
                 let gated = try guarded(count, filledWith: Float.nan, context) {

@@ -55,12 +55,12 @@ final class EdgeKernelTests: XCTestCase {
                 let context = "\(KernelTables.name(of: table)) \(columns) columns"
                 var codes = (0..<5 * stride).map { $0 % stride < columns ? UInt8(0x38) : 0x7F }
                 let clean = try guarded(5, filledWith: Float.nan, context) {
-                    table.gemv_e4m3(5, columns, stride, codes, x, $0)
+                    table.gemv_e4m3(5, columns, stride, codes, [1], x, $0)
                 }
                 XCTAssertEqual(clean, [Float](repeating: Float(columns), count: 5), context)
                 codes[3 * stride + columns - 1] = 0xFF
                 let broken = try guarded(5, filledWith: Float(0), context) {
-                    table.gemv_e4m3(5, columns, stride, codes, x, $0)
+                    table.gemv_e4m3(5, columns, stride, codes, [1], x, $0)
                 }
                 XCTAssertEqual(broken.map(\.isNaN), [false, false, false, true, false], context)
             }

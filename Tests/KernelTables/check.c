@@ -153,6 +153,8 @@ static void check_dot(const dsa_kernels *table, const dsa_kernels *scalar) {
     REPORT(dot_f32);
 }
 
+static const float scales[] = {0.5f, 3, 0.01f}; // of the blocks of 128 columns
+
 typedef enum { stored_f32, stored_bf16, stored_f16, stored_e4m3 } stored;
 
 static void multiply_vector(
@@ -162,7 +164,7 @@ static void multiply_vector(
     case stored_f32: table->gemv_f32(rows, columns, stride, w, x, y); break;
     case stored_bf16: table->gemv_bf16(rows, columns, stride, w, x, y); break;
     case stored_f16: table->gemv_f16(rows, columns, stride, w, x, y); break;
-    case stored_e4m3: table->gemv_e4m3(rows, columns, stride, w, x, y); break;
+    case stored_e4m3: table->gemv_e4m3(rows, columns, stride, w, scales, x, y); break;
     }
 }
 
@@ -191,6 +193,9 @@ static void check_matrix_vector(const dsa_kernels *table, const dsa_kernels *sca
         case stored_bf16: scalar->widen_bf16(numbers, (const void *)w, wide); break;
         case stored_f16: scalar->widen_f16(numbers, (const void *)w, wide); break;
         case stored_e4m3: scalar->widen_e4m3(numbers, (const void *)w, wide); break;
+        }
+        for (size_t i = 0; format == stored_e4m3 && i < numbers; i++) {
+            wide[i] *= scales[i % stride / dsa_block_columns];
         }
         fill(widest, 1, x);
         for (size_t rows = 0; rows <= most_rows; rows++) {
@@ -225,6 +230,19 @@ static void check_vectors(const dsa_kernels *table, const dsa_kernels *scalar) {
         }
     }
     REPORT(axpy_f32);
+    for (size_t c = 0; c < count_of_counts; c++) {
+        uint16_t halves[most];
+        float a = uniform(3);
+        fill(most, 2, x), fill(most, 2, y);
+        scalar->narrow_bf16(most, x, halves), scalar->widen_bf16(most, halves, x);
+        memcpy(found, y, sizeof y);
+        table->axpy_bf16(counts[c], a, halves, found);
+        for (size_t i = 0; i < most; i++) {
+            double bound = (fabs((double)a * x[i]) + fabs(y[i])) * 0x1p-23;
+            compare(found[i], i < counts[c] ? (double)a * x[i] + y[i] : y[i], i < counts[c] ? bound : 0x1p-149);
+        }
+    }
+    REPORT(axpy_bf16);
     for (size_t c = 0; c < count_of_counts; c++) {
         float a = uniform(3);
         fill(most, 2, x);

@@ -139,8 +139,9 @@ void dsa_avx2_gemv_bf16(
 void dsa_avx2_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
 void dsa_avx2_gemv_e4m3(
-    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y);
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y);
 void dsa_avx2_axpy_f32(size_t count, float a, const float *x, float *y);
+void dsa_avx2_axpy_bf16(size_t count, float a, const uint16_t *x, float *y);
 void dsa_avx2_scale_f32(size_t count, float a, float *x);
 void dsa_avx2_hide_f32(size_t count, const uint64_t *kept, float *x);
 void dsa_avx2_silu_multiply(size_t count, const float *gate, const float *up, float *y);

@@ -26,6 +26,7 @@ const dsa_kernels dsa_avx2_kernels = {
     .gemv_f16 = dsa_avx2_gemv_f16,
     .gemv_e4m3 = dsa_avx2_gemv_e4m3,
     .axpy_f32 = dsa_avx2_axpy_f32,
+    .axpy_bf16 = dsa_avx2_axpy_bf16,
     .scale_f32 = dsa_avx2_scale_f32,
     .hide_f32 = dsa_avx2_hide_f32,
     .silu_multiply = dsa_avx2_silu_multiply,

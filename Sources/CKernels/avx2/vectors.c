@@ -21,6 +21,26 @@ DSA_AVX2 void dsa_avx2_axpy_f32(size_t count, float a, const float *x, float *y)
     }
 }
 
+// x, y: [count]; one rounding for each element (fused).
+DSA_AVX2 void dsa_avx2_axpy_bf16(size_t count, float a, const uint16_t *x, float *y) {
+    __m256 factor = _mm256_set1_ps(a);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m256i codes = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(x + i)));
+        __m256 from_x = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 16));
+        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(factor, from_x, _mm256_loadu_ps(y + i)));
+    }
+    if (i < count) {
+        uint16_t room[8] = {0};
+        memcpy(room, x + i, (count - i) * sizeof *x);
+        __m256i codes = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)room));
+        __m256 from_x = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 16));
+        __m256i lanes = lanes8(count - i);
+        __m256 sum = _mm256_fmadd_ps(factor, from_x, _mm256_maskload_ps(y + i, lanes));
+        _mm256_maskstore_ps(y + i, lanes, sum);
+    }
+}
+
 // x: [count], in place.
 DSA_AVX2 void dsa_avx2_scale_f32(size_t count, float a, float *x) {
     __m256 factor = _mm256_set1_ps(a);

@@ -124,9 +124,34 @@ DSA_AVX512 void dsa_avx512_gemv_f16(
     gemv(format_f16, rows, columns, stride, w, x, y);
 }
 
+// dot_rows for E4M3 codes, whose blocks of columns have scales. Asks for the next rows while it goes through these:
+// at one byte a number the processor's own prefetching falls behind.
+DSA_AVX512_INLINE __m128 dot_codes(
+    int rows, size_t columns, size_t stride, const uint8_t *w, size_t at, const float *scales, const float *x) {
+    __m128 sum = _mm_setzero_ps();
+    for (size_t start = 0; start < columns; start += dsa_block_columns) {
+        size_t count = columns - start < dsa_block_columns ? columns - start : dsa_block_columns;
+        for (int r = 0; r < rows; r++) {
+            const uint8_t *next = w + at + start + ((size_t)r + row_block) * stride;
+            _mm_prefetch((const char *)next, _MM_HINT_T0);
+            _mm_prefetch((const char *)next + 64, _MM_HINT_T0);
+        }
+        __m128 part = dot_rows(format_e4m3, rows, count, stride, w, at + start, x + start);
+        float scale = scales[start / dsa_block_columns];
+        sum = _mm_fmadd_ps(part, _mm_set1_ps(scale), sum);
+    }
+    return sum;
+}
+
 DSA_AVX512 void dsa_avx512_gemv_e4m3(
-    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y) {
-    gemv(format_e4m3, rows, columns, stride, w, x, y);
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y) {
+    size_t r = 0;
+    for (; r + row_block <= rows; r += row_block) {
+        _mm_storeu_ps(y + r, dot_codes(row_block, columns, stride, w, r * stride, scales, x));
+    }
+    for (; r < rows; r++) {
+        y[r] = _mm_cvtss_f32(dot_codes(1, columns, stride, w, r * stride, scales, x));
+    }
 }
 
 #endif

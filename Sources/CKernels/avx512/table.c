@@ -27,6 +27,7 @@ const dsa_kernels dsa_avx512_kernels = {
     .gemv_f16 = dsa_avx512_gemv_f16,
     .gemv_e4m3 = dsa_avx512_gemv_e4m3,
     .axpy_f32 = dsa_avx512_axpy_f32,
+    .axpy_bf16 = dsa_avx512_axpy_bf16,
     .scale_f32 = dsa_avx512_scale_f32,
     .hide_f32 = dsa_avx512_hide_f32,
     .silu_multiply = dsa_avx512_silu_multiply,

@@ -21,6 +21,22 @@ DSA_AVX512 void dsa_avx512_axpy_f32(size_t count, float a, const float *x, float
     }
 }
 
+// x, y: [count]; one rounding for each element (fused).
+DSA_AVX512 void dsa_avx512_axpy_bf16(size_t count, float a, const uint16_t *x, float *y) {
+    __m512 factor = _mm512_set1_ps(a);
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 lanes = lanes16(count - i);
+        __m512i codes = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, x + i));
+        __m512 from_x = _mm512_castsi512_ps(_mm512_slli_epi32(codes, 16));
+        __m512 sum = _mm512_fmadd_ps(factor, from_x, _mm512_maskz_loadu_ps(lanes, y + i));
+        if (i + 16 <= count) {
+            _mm512_storeu_ps(y + i, sum);
+        } else {
+            _mm512_mask_storeu_ps(y + i, lanes, sum);
+        }
+    }
+}
+
 // x: [count], in place.
 DSA_AVX512 void dsa_avx512_scale_f32(size_t count, float a, float *x) {
     __m512 factor = _mm512_set1_ps(a);

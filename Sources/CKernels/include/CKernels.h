@@ -22,6 +22,9 @@ extern "C" {
 // How numbers are stored.
 typedef enum dsa_format { dsa_format_f32, dsa_format_bf16, dsa_format_e4m3 } dsa_format;
 
+// The columns of a weight of E4M3 codes that share a scale.
+enum { dsa_block_columns = 128 };
+
 // The keys of a tile of the lightning indexer; pages hold as many.
 enum { dsa_tile_keys = 64 };
 
@@ -64,13 +67,18 @@ typedef struct dsa_kernels {
     void (*gemv_bf16)(
         size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
     void (*gemv_f16)(size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
-    // As above with E4M3 codes at unit scale.
-    void (*gemv_e4m3)(size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y);
+    // As above with E4M3 codes: the sum of each block of 128 columns, the last one partial, times its scale.
+    void (*gemv_e4m3)(
+        size_t rows, size_t columns, size_t stride, const uint8_t *w,
+        const float *scales, // [ceil(columns / 128)], those of all rows
+        const float *x, float *y);
 
     // MARK: Vectors
 
     // y[i] += a * x[i] (may use a fused multiply-add).
     void (*axpy_f32)(size_t count, float a, const float *x, float *y);
+    // y[i] += a * the exact value of the bfloat16 x[i] (may use a fused multiply-add).
+    void (*axpy_bf16)(size_t count, float a, const uint16_t *x, float *y);
     // x[i] *= a, in place; bit for bit.
     void (*scale_f32)(size_t count, float a, float *x);
     // x[i] = -infinity where bit i of kept [ceil(count / 64)], lowest first, is 0; in place.

@@ -122,9 +122,28 @@ void dsa_neon_gemv_f16(
     gemv(format_f16, rows, columns, stride, w, x, y);
 }
 
+// dot_rows for E4M3 codes, whose blocks of columns have scales.
+DSA_NEON_INLINE float32x4_t dot_codes(
+    int rows, size_t columns, size_t stride, const uint8_t *w, size_t at, const float *scales, const float *x) {
+    float32x4_t sum = vdupq_n_f32(0);
+    for (size_t start = 0; start < columns; start += dsa_block_columns) {
+        size_t count = columns - start < dsa_block_columns ? columns - start : dsa_block_columns;
+        float32x4_t part = dot_rows(format_e4m3, rows, count, stride, w, at + start, x + start);
+        float scale = scales[start / dsa_block_columns];
+        sum = vfmaq_n_f32(sum, part, scale);
+    }
+    return sum;
+}
+
 void dsa_neon_gemv_e4m3(
-    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y) {
-    gemv(format_e4m3, rows, columns, stride, w, x, y);
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y) {
+    size_t r = 0;
+    for (; r + row_block <= rows; r += row_block) {
+        vst1q_f32(y + r, dot_codes(row_block, columns, stride, w, r * stride, scales, x));
+    }
+    for (; r < rows; r++) {
+        y[r] = vgetq_lane_f32(dot_codes(1, columns, stride, w, r * stride, scales, x), 0);
+    }
 }
 
 #endif

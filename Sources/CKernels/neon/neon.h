@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../exponential.h"
+#include "CKernels.h"
 
 #if defined(__aarch64__)
 
@@ -126,8 +127,9 @@ void dsa_neon_gemv_bf16(
 void dsa_neon_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
 void dsa_neon_gemv_e4m3(
-    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y);
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y);
 void dsa_neon_axpy_f32(size_t count, float a, const float *x, float *y);
+void dsa_neon_axpy_bf16(size_t count, float a, const uint16_t *x, float *y);
 void dsa_neon_scale_f32(size_t count, float a, float *x);
 void dsa_neon_hide_f32(size_t count, const uint64_t *kept, float *x);
 void dsa_neon_silu_multiply(size_t count, const float *gate, const float *up, float *y);

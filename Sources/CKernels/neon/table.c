@@ -24,6 +24,7 @@ const dsa_kernels dsa_neon_kernels = {
     .gemv_f16 = dsa_neon_gemv_f16,
     .gemv_e4m3 = dsa_neon_gemv_e4m3,
     .axpy_f32 = dsa_neon_axpy_f32,
+    .axpy_bf16 = dsa_neon_axpy_bf16,
     .scale_f32 = dsa_neon_scale_f32,
     .hide_f32 = dsa_neon_hide_f32,
     .silu_multiply = dsa_neon_silu_multiply,

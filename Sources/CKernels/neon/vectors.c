@@ -30,6 +30,22 @@ void dsa_neon_axpy_f32(size_t count, float a, const float *x, float *y) {
     }
 }
 
+// x, y: [count]; one rounding for each element (fused).
+void dsa_neon_axpy_bf16(size_t count, float a, const uint16_t *x, float *y) {
+    float32x4_t factor = vdupq_n_f32(a);
+    for (size_t i = 0; i < count; i += 4) {
+        size_t left = count - i;
+        uint16_t room[4] = {0, 0, 0, 0};
+        memcpy(room, x + i, (left < 4 ? left : 4) * sizeof *x);
+        float32x4_t from_x = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(room), 16));
+        if (left >= 4) {
+            vst1q_f32(y + i, vfmaq_f32(vld1q_f32(y + i), factor, from_x));
+        } else {
+            store_tail(y + i, left, vfmaq_f32(load_tail(y + i, left), factor, from_x));
+        }
+    }
+}
+
 // x: [count], in place.
 void dsa_neon_scale_f32(size_t count, float a, float *x) {
     float32x4_t factor = vdupq_n_f32(a);

@@ -45,11 +45,15 @@ void dsa_scalar_gemv_f16(
 }
 
 void dsa_scalar_gemv_e4m3(
-    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *x, float *y) {
+    size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y) {
     for (size_t r = 0; r < rows; r++) {
         double sum = 0;
-        for (size_t c = 0; c < columns; c++) {
-            sum += (double)dsa_scalar_from_e4m3(w[r * stride + c]) * x[c];
+        for (size_t start = 0; start < columns; start += dsa_block_columns) {
+            double block = 0;
+            for (size_t c = start; c < columns && c < start + dsa_block_columns; c++) {
+                block += (double)dsa_scalar_from_e4m3(w[r * stride + c]) * x[c];
+            }
+            sum += block * scales[start / dsa_block_columns];
         }
         y[r] = (float)sum;
     }

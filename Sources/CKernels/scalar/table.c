@@ -22,6 +22,7 @@ const dsa_kernels dsa_scalar_kernels = {
     .gemv_f16 = dsa_scalar_gemv_f16,
     .gemv_e4m3 = dsa_scalar_gemv_e4m3,
     .axpy_f32 = dsa_scalar_axpy_f32,
+    .axpy_bf16 = dsa_scalar_axpy_bf16,
     .scale_f32 = dsa_scalar_scale_f32,
     .hide_f32 = dsa_scalar_hide_f32,
     .silu_multiply = dsa_scalar_silu_multiply,

@@ -13,6 +13,12 @@ void dsa_scalar_axpy_f32(size_t count, float a, const float *x, float *y) {
     }
 }
 
+void dsa_scalar_axpy_bf16(size_t count, float a, const uint16_t *x, float *y) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] += a * dsa_scalar_from_bf16(x[i]);
+    }
+}
+
 void dsa_scalar_scale_f32(size_t count, float a, float *x) {
     for (size_t i = 0; i < count; i++) {
         x[i] *= a;

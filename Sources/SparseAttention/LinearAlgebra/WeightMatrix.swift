@@ -26,6 +26,23 @@ package struct BlockScales: Sendable {
         values[(firstRow + row) / Self.width * blockColumns + column / Self.width]
     }
 
+    /// Lends the scales of each row of blocks, ascending, with the part of `range` that lies in it.
+    fileprivate func forEachRowOfBlocks(
+        in range: Range<Int>,
+        _ body: (Range<Int>, UnsafePointer<Float>) -> Void
+    ) {
+        values.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            var row = range.lowerBound
+            while row < range.upperBound {
+                let block = (firstRow + row) / Self.width
+                let end = min((block + 1) * Self.width - firstRow, range.upperBound)
+                body(row..<end, base + block * blockColumns)
+                row = end
+            }
+        }
+    }
+
     fileprivate func forEachBlock(inRow row: Int, columns: Int, _ body: (Range<Int>, Float) -> Void) {
         for start in stride(from: 0, to: columns, by: Self.width) {
             body(start..<min(start + Self.width, columns), self[row: row, column: start])
@@ -114,6 +131,11 @@ package struct WeightMatrix: @unchecked Sendable {
     /// Whether elements are E4M3 codes with block scales.
     package var isFloat8: Bool {
         if case .float8 = format { true } else { false }
+    }
+
+    /// Whether elements are bfloat16.
+    package var isBFloat16: Bool {
+        if case .bfloat16 = format { true } else { false }
     }
 
     /// The bytes the elements take where they are stored.
@@ -266,7 +288,7 @@ extension WeightMatrix {
         }
     }
 
-    /// The same for E4M3 codes: the sum of each block, times its scale, blocks ascending.
+    /// The same for E4M3 codes: rows that share their blocks' scales at a time.
     private func multiply(
         _ range: Range<Int>,
         scales: BlockScales,
@@ -274,21 +296,46 @@ extension WeightMatrix {
         into output: UnsafeMutablePointer<Float>
     ) {
         let codes = base.assumingMemoryBound(to: UInt8.self)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: range.count) { partial in
-            guard let sums = partial.baseAddress else { return }
-            output.update(repeating: 0, count: range.count)
-            for start in stride(from: 0, to: columns, by: BlockScales.width) {
-                Kernels.multiply(
-                    float8: codes + range.lowerBound * columns + start,
-                    rows: range.count,
-                    columns: min(BlockScales.width, columns - start),
-                    stride: columns,
-                    vector: vector + start,
-                    into: sums
-                )
-                for (index, row) in range.enumerated() {
-                    output[index] += sums[index] * scales[row: row, column: start]
-                }
+        scales.forEachRowOfBlocks(in: range) { rows, scales in
+            Kernels.multiply(
+                float8: codes + rows.lowerBound * columns,
+                rows: rows.count,
+                columns: columns,
+                scales: scales,
+                vector: vector,
+                into: output + (rows.lowerBound - range.lowerBound)
+            )
+        }
+    }
+}
+
+extension WeightMatrix {
+    /// `output = vector · weight[range]`: the rows of a range, each times an element of the vector, ascending.
+    ///
+    /// - Parameters:
+    ///   - range: the rows.
+    ///   - vector: `[range.count]`.
+    ///   - output: `[columns]`, overwritten.
+    func multiplyTransposed(
+        _ range: Range<Int>,
+        vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        output.update(repeating: 0, count: columns)
+        if case .bfloat16 = format {
+            let matrix = base.assumingMemoryBound(to: UInt16.self)
+            for (index, row) in range.enumerated() {
+                let numbers = matrix + row * columns
+                Kernels.add(bfloat16: numbers, times: vector[index], to: output, count: columns)
+            }
+            return
+        }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { room in
+            guard let room = room.baseAddress else { return }
+            let widened = MutableMatrixView(base: room, rows: 1, columns: columns, stride: columns)
+            for (index, row) in range.enumerated() {
+                widen(row..<row + 1, into: widened)
+                Kernels.add(room, times: vector[index], to: output, count: columns)
             }
         }
     }
