@@ -103,15 +103,11 @@ struct RoundedSoftmax {
         keys: Int,
         to target: MutableMatrixView
     ) {
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: target.columns) { room in
-            guard let value = room.baseAddress else { return }
-            for key in 0..<keys {
-                guard let source = values[key] else { continue }
-                Kernels.widen(bfloat16: source, into: value, count: target.columns)
-                for row in 0..<weights.rows where weights[row][key] != 0 {
-                    let weight = BFloat16(bitPattern: weights[row][key]).float
-                    Kernels.add(value, times: weight, to: target[row], count: target.columns)
-                }
+        for key in 0..<keys {
+            guard let source = values[key] else { continue }
+            for row in 0..<weights.rows where weights[row][key] != 0 {
+                let weight = BFloat16(bitPattern: weights[row][key]).float
+                Kernels.add(bfloat16: source, times: weight, to: target[row], count: target.columns)
             }
         }
     }

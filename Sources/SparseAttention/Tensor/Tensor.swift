@@ -61,6 +61,12 @@ extension Tensor {
         guard shape.count == count else {
             throw .shapeMismatch(argument: "tensor", expected: shape, found: self.shape)
         }
+        return reshaped(trusted: shape)
+    }
+
+    /// The same for a shape that is known to fit.
+    func reshaped(trusted shape: Shape) -> Tensor {
+        precondition(shape.count == count)
         return Tensor(shape: shape, buffer: buffer, offset: offset)
     }
 
