@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .library(name: "SparseAttention", targets: ["SparseAttention"]),
         .library(name: "SparseInference", targets: ["SparseInference"]),
+        .library(name: "SparseTraining", targets: ["SparseTraining"]),
         .executable(name: "dsa", targets: ["dsa"]),
         .executable(name: "dsa-bench", targets: ["dsa-bench"]),
     ],
@@ -52,7 +53,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "SparseInference", dependencies: ["SparseAttention"], swiftSettings: settings),
-        .target(name: "Conformance", dependencies: ["SparseInference"], swiftSettings: settings),
+        .target(name: "SparseTraining", dependencies: ["SparseInference"], swiftSettings: settings),
+        .target(name: "Conformance", dependencies: ["SparseTraining"], swiftSettings: settings),
         .executableTarget(
             name: "dsa",
             dependencies: ["SparseInference", "Conformance", argumentParser],
@@ -79,6 +81,11 @@ let package = Package(
         .testTarget(
             name: "SparseInferenceTests",
             dependencies: ["SparseInference", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SparseTrainingTests",
+            dependencies: ["SparseTraining", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -55,7 +55,7 @@ enum Comparison {
         return Measurement(error: Double(differing.count), bound: 0, place: place(what, differing.first))
     }
 
-    private static func worst(
+    static func worst(
         _ found: [Float],
         _ expected: [Float],
         bound: Double,

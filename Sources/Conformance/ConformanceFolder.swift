@@ -32,8 +32,8 @@ package struct ConformanceFolder {
         if let folder = existing("tokenizer") { cases += try TokenizerCases(folder, name: "tokenizer").all }
         cases += try realTokenizerCases()
         if let folder = existing("hostile") { cases += try HostileCases(folder).all }
-        for file in try files("training", suffix: ".safetensors") {
-            cases.append(.skipped("training/\(file)", because: "training comes with a later version"))
+        if let file = existing("training/training.json") {
+            cases += try TrainingCases(file.deletingLastPathComponent()).all
         }
         if existing("chat/cases.json") != nil {
             cases.append(.skipped("chat/cases", because: "chat encoding comes with a later version"))
@@ -58,14 +58,6 @@ package struct ConformanceFolder {
     private func existing(_ path: String) -> URL? {
         let candidate = url.appendingPathComponent(path)
         return FileManager.default.fileExists(atPath: candidate.path) ? candidate : nil
-    }
-
-    private func files(_ path: String, suffix: String) throws -> [String] {
-        guard let folder = existing(path) else { return [] }
-        return try FileManager.default.contentsOfDirectory(atPath: folder.path)
-            .filter { $0.hasSuffix(suffix) }
-            .map { String($0.dropLast(suffix.count)) }
-            .sorted()
     }
 
     private func subfolders(_ path: String) throws -> [URL] {

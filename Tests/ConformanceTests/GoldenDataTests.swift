@@ -50,6 +50,10 @@ final class GoldenDataTests: XCTestCase {
         try check("deployed/", atLeast: 20)
     }
 
+    func testTraining() throws {
+        try check("training/", atLeast: 21)
+    }
+
     /// Runs the cases under a prefix; each has to pass, and there have to be as many as the data hold.
     private func check(_ prefix: String, atLeast count: Int, line: UInt = #line) throws {
         let cases = try ConformanceFolder(folder).cases().filter { $0.name.hasPrefix(prefix) }

@@ -57,6 +57,48 @@ package enum BLAS {
         multiply(left, right, transposed: true, scale: scale, accumulating: accumulating, output)
     }
 
+    /// `output = scale · leftᵀ · right`, or the same added to `output`; on the calling thread.
+    ///
+    /// - Parameters:
+    ///   - left: `[k, n]`.
+    ///   - right: `[k, m]`.
+    ///   - scale: what the product is multiplied by.
+    ///   - accumulating: whether the product is added to `output`.
+    ///   - output: `[n, m]`, overwritten unless `accumulating`; must not overlap the others.
+    package static func multiply(
+        transposed left: MatrixView,
+        _ right: MatrixView,
+        scale: Float = 1,
+        accumulating: Bool = false,
+        into output: MutableMatrixView
+    ) {
+        precondition(
+            left.rows == right.rows && output.rows == left.columns && output.columns == right.columns
+        )
+        guard output.rows > 0, output.columns > 0 else { return }
+        guard left.rows > 0 else {
+            if !accumulating { output.fill(0) }
+            return
+        }
+        precondition(isSingleThreaded)
+        cblas_sgemm(
+            CblasRowMajor,
+            CblasTrans,
+            CblasNoTrans,
+            blasint(output.rows),
+            blasint(output.columns),
+            blasint(left.rows),
+            scale,
+            left.base,
+            blasint(max(left.stride, 1)),
+            right.base,
+            blasint(max(right.stride, 1)),
+            accumulating ? 1 : 0,
+            output.base,
+            blasint(max(output.stride, 1))
+        )
+    }
+
     private static func multiply(
         _ left: MatrixView,
         _ right: MatrixView,

@@ -85,6 +85,11 @@ extension RotaryEmbedding {
         public let cosines: Tensor
         /// `[positions, dim / 2]`, with the rotation scale multiplied in.
         public let sines: Tensor
+
+        /// The rotation the other way round, with the same scale: what turns gradients back.
+        package var transposed: Rotation {
+            Rotation(cosines: cosines, sines: sines.scaled(by: -1))
+        }
     }
 
     /// Cosine and sine at the given positions.

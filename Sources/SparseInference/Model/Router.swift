@@ -50,7 +50,7 @@ package struct Router: Sendable {
     private let workers: Workers
 
     /// Keeps a sum of scores from being zero, as Hugging Face does.
-    private static let smallestSum: Float = 1e-20
+    package static let smallestSum: Float = 1e-20
 
     /// A router.
     ///
@@ -75,7 +75,7 @@ package struct Router: Sendable {
     }
 
     /// The sigmoid scores of every row, without bias, `[tokens, experts]`.
-    func scores(_ rows: Tensor) -> Tensor {
+    package func scores(_ rows: Tensor) -> Tensor {
         var scores = weight.apply(to: rows, workers: workers)
         scores.withMutableElements { scores in
             for index in scores.indices {
@@ -86,7 +86,7 @@ package struct Router: Sendable {
     }
 
     /// Chooses by the scores of every row, `[tokens, experts]`.
-    func choose(_ scores: Tensor) -> [Choice] {
+    package func choose(_ scores: Tensor) -> [Choice] {
         let experts = weight.rows
         return scores.withElements { scores in
             (0..<scores.count / max(experts, 1)).map { row in

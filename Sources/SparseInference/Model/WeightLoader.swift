@@ -61,6 +61,22 @@ package struct WeightLoader {
         }
     }
 
+    /// A weight of any kind, widened to float32.
+    ///
+    /// - Parameters:
+    ///   - name: the tensor's whole name.
+    ///   - shape: its dimensions, outermost first.
+    /// - Returns: its numbers.
+    /// - Throws: `SparseInferenceError.checkpoint` when it is missing or is something else.
+    package func tensor(_ name: String, shape: [Int]) throws(SparseInferenceError) -> Tensor {
+        let suffix = ".weight"
+        guard shape.count == 2, name.hasSuffix(suffix) else {
+            let entry = try source.require(name, shape: shape, dataTypes: Self.plainTypes)
+            return Tensor(trusted: try source.floats(of: entry.name), shape: Shape(trusted: shape))
+        }
+        return try matrix(String(name.dropLast(suffix.count)), outputs: shape[0], inputs: shape[1]).widened()
+    }
+
     /// A linear layer.
     package func linear(_ name: String, outputs: Int, inputs: Int) throws(SparseInferenceError) -> Linear {
         Linear(

@@ -1,0 +1,119 @@
+public import Foundation
+public import SparseAttention
+public import SparseInference
+
+/// Named tensors in a fixed order: the parameters of a model, or gradients of some of them.
+///
+/// Names are those of the checkpoint, as Hugging Face writes them.
+public struct ParameterSet: Sendable {
+    /// The names, in the order they were added.
+    public private(set) var names: [String] = []
+    private var values: [String: Tensor] = [:]
+
+    /// No parameters.
+    public init() {}
+
+    /// Reads all weights of a checkpoint but those of prediction layers, widened to float32.
+    ///
+    /// - Parameters:
+    ///   - folder: the checkpoint.
+    ///   - configuration: what its `config.json` says.
+    /// - Throws: `SparseInferenceError.checkpoint` for a weight that is missing or is something else.
+    public init(contentsOf folder: URL, configuration: ModelConfiguration) throws {
+        let loader = WeightLoader(try Checkpoint(contentsOf: folder), workers: .one)
+        for (name, shape) in configuration.weightShapes {
+            self[name] = try loader.tensor(name, shape: shape)
+        }
+    }
+
+    /// Checks that all parameters of a model are here, each in its shape.
+    ///
+    /// - Parameter configuration: the model's.
+    /// - Throws: `SparseInferenceError.checkpoint` for the first that is missing or has another shape.
+    public func validate(for configuration: ModelConfiguration) throws(SparseInferenceError) {
+        for (name, shape) in configuration.weightShapes {
+            guard let value = values[name] else {
+                throw .checkpoint(file: "parameters", .tensor(name, .missing))
+            }
+            guard value.shape.dimensions == shape else {
+                let fault = TensorFault.shape(found: value.shape.dimensions, expected: shape)
+                throw .checkpoint(file: "parameters", .tensor(name, fault))
+            }
+        }
+    }
+
+    /// A tensor by its name.
+    ///
+    /// - Precondition: to be read it must be there.
+    public subscript(_ name: String) -> Tensor {
+        get {
+            guard let value = values[name] else { preconditionFailure("there is no parameter \(name)") }
+            return value
+        }
+        set {
+            if values.updateValue(newValue, forKey: name) == nil { names.append(name) }
+        }
+    }
+
+    /// The tensor of a name; nil when there is none.
+    public func find(_ name: String) -> Tensor? {
+        values[name]
+    }
+
+    /// Changes a tensor in place.
+    ///
+    /// - Precondition: it is there.
+    mutating func mutate(_ name: String, _ body: (inout Tensor) -> Void) {
+        guard var value = values[name] else { preconditionFailure("there is no parameter \(name)") }
+        values[name] = Tensor(repeating: 0, shape: [0])  // so that `value` owns its memory alone
+        body(&value)
+        values[name] = value
+    }
+
+    /// Adds to a tensor, which begins as this one when there is none.
+    mutating func accumulate(_ name: String, _ tensor: Tensor) {
+        guard values[name] != nil else { return self[name] = tensor }
+        mutate(name) { $0.add(tensor) }
+    }
+
+    /// The number of numbers in all tensors.
+    public var count: Int { values.values.reduce(0) { $0 + $1.count } }
+}
+
+// MARK: - As gradients
+
+extension ParameterSet {
+    /// The root of the sum of all squares.
+    public var norm: Double {
+        names.reduce(0) { sum, name in
+            self[name].withElements { elements in
+                var squares = 0.0
+                for index in elements.indices {
+                    squares += Double(elements[index]) * Double(elements[index])
+                }
+                return sum + squares
+            }
+        }.squareRoot()
+    }
+
+    /// Multiplies every number.
+    public mutating func scale(by factor: Float) {
+        for name in names {
+            mutate(name) { $0 = $0.scaled(by: factor) }
+        }
+    }
+
+    /// Scales all gradients so that their norm is at most a limit.
+    ///
+    /// Source: Pascanu et al. 2013; `torch.nn.utils.clip_grad_norm_`.
+    ///
+    /// - Parameter limit: the norm allowed.
+    /// - Returns: the norm before.
+    @discardableResult
+    public mutating func clip(toNorm limit: Double) -> Double {
+        let norm = norm
+        let factor = limit / (norm + 1e-6)
+        if factor < 1 { scale(by: Float(factor)) }
+        return norm
+    }
+}
