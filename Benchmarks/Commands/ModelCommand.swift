@@ -159,21 +159,12 @@ private struct ModelReport: Encodable {
         let floor = Double(weightBytesPerToken) / memory * 1e-6
         let head = """
             model      \(model), \(precision), \(attention) attention, chunks of \(chunk)
-            ceilings   \(ceilings.map(line).joined(separator: "\n           "))
+            ceilings   \(ceilings.map(\.description).joined(separator: "\n           "))
             weights    \(weightBytesPerToken / 1_000_000) MB a token, \(String(format: "%.1f", floor)) ms to read
 
              position   decode ms   tokens/s   chunk s   prefill s   tokens/s    peak MiB   caches MiB
             """
         return ([head] + rows.map(line)).joined(separator: "\n")
-    }
-
-    private func line(_ ceilings: Ceilings) -> String {
-        String(
-            format: "sgemm %.0f GFLOP/s, bf16 dot %.0f GFLOP/s, memory read %.1f GB/s",
-            ceilings.sgemm,
-            ceilings.bf16Dot,
-            ceilings.memoryRead
-        )
     }
 
     private func line(_ row: ModelSuite.Row) -> String {

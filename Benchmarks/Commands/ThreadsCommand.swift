@@ -30,6 +30,10 @@ struct ThreadsCommand: ParsableCommand {
         let layer = try LayerPair(shape: shape, precision: precision, capacity: position, noise: noise)
         try layer.grow(to: position)
         print(Machine(threads: most).summary)
+        let probe = CeilingProbe(workers: try options.workers)
+        let repetitions = options.quick ? 1 : 5
+        print("ceilings at start: \(probe.measure(repetitions: repetitions))")
+        defer { print("ceilings at end: \(probe.measure(repetitions: repetitions))") }
         print(
             "\nsparse layer core at \(positionLabel(position)), \(precision.rawValue), milliseconds a token"
         )

@@ -1,3 +1,4 @@
+import Foundation
 import SparseAttention
 
 /// What this machine reaches at best, measured beside the operators.
@@ -15,6 +16,17 @@ struct Ceilings: Encodable {
             sgemm: max(a.sgemm, b.sgemm),
             bf16Dot: max(a.bf16Dot, b.bf16Dot),
             memoryRead: max(a.memoryRead, b.memoryRead)
+        )
+    }
+}
+
+extension Ceilings: CustomStringConvertible {
+    var description: String {
+        String(
+            format: "sgemm %.0f GFLOP/s, bf16 dot %.0f GFLOP/s, memory read %.1f GB/s",
+            sgemm,
+            bf16Dot,
+            memoryRead
         )
     }
 }

@@ -43,12 +43,7 @@ extension Report {
 
     /// Ceilings on one line.
     private func ceilingLine(_ title: String, _ ceilings: Ceilings) -> String {
-        String(
-            format: "ceilings \(title): sgemm %.0f GFLOP/s, bf16 dot %.0f GFLOP/s, memory read %.1f GB/s",
-            ceilings.sgemm,
-            ceilings.bf16Dot,
-            ceilings.memoryRead
-        )
+        "ceilings \(title): \(ceilings)"
     }
 
     /// Dense beside sparse, one line a position.
