@@ -1,0 +1,98 @@
+import SparseInference
+
+/// Facts among prose, and questions about some of them.
+///
+/// A fact is *The brass key is in the cellar.*, eight tokens; a question *Where is the brass key?* and its answer
+/// *In the cellar.* With hops the thing is with a person and the person somewhere: *The brass key is with Ada.*,
+/// *Ada is in the cellar.*, answered *With Ada in the cellar.* No thing, and no person of a fact, appears in two facts.
+struct Needles {
+    let vocabulary: TaskVocabulary
+    let hasHops: Bool
+
+    /// Tokens of prose for each fact, about.
+    private static let tokensPerFact = 40
+    /// The most facts.
+    private var mostFacts: Int { hasHops ? 32 : WordList.things.count }
+    /// Tokens of a question with its answer and markers.
+    private var questionTokens: Int { (hasHops ? 13 : 10) + ConversationWriter.turnMarkers }
+
+    /// A fact, and what is asked about it.
+    private struct Fact {
+        let sentences: [[String]]
+        let question: [String]
+        let answer: [String]
+    }
+
+    /// A conversation of at most `length` tokens, and little less.
+    ///
+    /// - Parameters:
+    ///   - length: at least 64.
+    ///   - questions: how many facts are asked for, at most.
+    ///   - generator: makes the choices.
+    /// - Returns: the conversation.
+    func item(length: Int, questions: Int, _ generator: inout SplitMix64) -> TaskItem {
+        let asked = max(1, min(questions, (length / 3) / questionTokens))
+        let room = length - asked * questionTokens - 2
+        let count = min(mostFacts, max(asked, room / Self.tokensPerFact))
+        let facts = facts(count, &generator)
+        var pending = facts.enumerated().flatMap { index, fact in fact.sentences.map { (index, $0) } }
+            .shuffled(using: &generator)
+        let factTokens = pending.reduce(0) { $0 + $1.1.count }
+        var writer = ConversationWriter(hasHops ? .hops : .needle, vocabulary)
+        var places = [[Range<Int>]](repeating: [], count: count)
+        var prose = Prose()
+        // Facts come at even odds wherever there is still prose to write.
+        var proseRoom = room - factTokens - Prose.longestSentence
+        while !pending.isEmpty || proseRoom > 0 {
+            let isFirst = writer.item.tokens.count == 2
+            let share = Double(pending.count) / (Double(pending.count) + Double(max(proseRoom, 0)) / 8)
+            if !pending.isEmpty, Double.random(in: 0..<1, using: &generator) < share {
+                let (index, sentence) = pending.removeLast()
+                places[index].append(writer.text(isFirst ? Self.first(sentence) : sentence))
+            } else {
+                let sentence = prose.sentence(&generator, isFirst: isFirst)
+                proseRoom -= sentence.count
+                writer.text(sentence)
+            }
+        }
+        for (order, index) in (0..<count).shuffled(using: &generator).prefix(asked).enumerated() {
+            let question = facts[index].question
+            writer.ask(
+                order == 0 ? question : Self.first(question),
+                answer: facts[index].answer,
+                needles: places[index]
+            )
+        }
+        return writer.item
+    }
+
+    /// The same pieces at the beginning of a text.
+    private static func first(_ pieces: [String]) -> [String] {
+        [String(pieces[0].dropFirst())] + pieces.dropFirst()
+    }
+
+    private func facts(_ count: Int, _ generator: inout SplitMix64) -> [Fact] {
+        let things = WordList.things.shuffled(using: &generator).prefix(count)
+        let names = WordList.names.shuffled(using: &generator)
+        return things.enumerated().map { index, thing in
+            let thing = [" " + WordList.looks.pick(&generator), " " + thing]
+            let place = " " + WordList.places.pick(&generator)
+            let question = [" Where", " is", " the"] + thing + ["?"]
+            guard hasHops else {
+                return Fact(
+                    sentences: [[" The"] + thing + [" is", " in", " the", place, "."]],
+                    question: question,
+                    answer: ["In", " the", place, "."]
+                )
+            }
+            let name = " " + names[index]
+            return Fact(
+                sentences: [
+                    [" The"] + thing + [" is", " with", name, "."], [name, " is", " in", " the", place, "."],
+                ],
+                question: question,
+                answer: ["With", name, " in", " the", place, "."]
+            )
+        }
+    }
+}

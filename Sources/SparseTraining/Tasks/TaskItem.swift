@@ -1,0 +1,90 @@
+/// What a model is asked to do in an item.
+package enum TaskKind: String, CaseIterable, Codable, Sendable {
+    /// Facts in a long text, asked for at its end.
+    case needle
+    /// Facts that lead to one another.
+    case hops
+    /// A list of words, repeated with one of them exchanged.
+    case copy
+    /// Sums and differences.
+    case arithmetic
+    /// Brackets to be closed.
+    case brackets
+    /// A text to be read on: no questions.
+    case prose
+}
+
+/// A conversation with a known outcome.
+package struct TaskItem: Sendable {
+    /// What is asked.
+    package let kind: TaskKind
+    /// The tokens, from the begin marker on.
+    package var tokens: [Int] = []
+    /// What predicting each token counts for, `[tokens]`.
+    package var weights: [Float] = []
+    /// The questions, in their order.
+    package var questions: [Question] = []
+
+    /// A question, its answer, and where in the text it can be found.
+    package struct Question: Sendable {
+        /// The tokens of the answer, end marker included.
+        package let answer: Range<Int>
+        /// The facts it follows from.
+        package let needles: [Range<Int>]
+    }
+
+    init(_ kind: TaskKind) {
+        self.kind = kind
+    }
+}
+
+// MARK: - Writing
+
+/// Writes a conversation, piece by piece.
+///
+/// `begin user text question assistant endOfThinking answer end`, then for each further question
+/// `user question assistant endOfThinking answer end`: the plain encoding of the family, without thinking.
+struct ConversationWriter {
+    private(set) var item: TaskItem
+    private let vocabulary: TaskVocabulary
+
+    /// What tokens beside the answers count for in tasks that have questions.
+    static let contextWeight: Float = 0.1
+
+    /// Tokens around a question and its answer.
+    static let turnMarkers = 4
+
+    init(_ kind: TaskKind, _ vocabulary: TaskVocabulary) {
+        item = TaskItem(kind)
+        self.vocabulary = vocabulary
+        add([TaskVocabulary.begin, TaskVocabulary.user], weight: 0)
+    }
+
+    private mutating func add(_ tokens: [Int], weight: Float) {
+        item.tokens += tokens
+        item.weights += [Float](repeating: weight, count: tokens.count)
+    }
+
+    /// Adds to the text; returns where it lies.
+    @discardableResult
+    mutating func text(_ pieces: [String], weight: Float = contextWeight) -> Range<Int> {
+        let start = item.tokens.count
+        add(vocabulary.ids(pieces), weight: weight)
+        return start..<item.tokens.count
+    }
+
+    /// Adds a question with its answer; the first belongs to the turn of the text.
+    mutating func ask(_ question: [String], answer: [String], needles: [Range<Int>] = []) {
+        if !item.questions.isEmpty { add([TaskVocabulary.user], weight: 0) }
+        add(vocabulary.ids(question), weight: 0)
+        add([TaskVocabulary.assistant, TaskVocabulary.endOfThinking], weight: 0)
+        let start = item.tokens.count
+        add(vocabulary.ids(answer) + [TaskVocabulary.end], weight: 1)
+        item.questions.append(.init(answer: start..<item.tokens.count, needles: needles))
+    }
+
+    /// Ends a text without questions.
+    mutating func end(weight: Float) {
+        add([TaskVocabulary.end], weight: weight)
+    }
+}

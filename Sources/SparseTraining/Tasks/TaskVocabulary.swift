@@ -1,0 +1,142 @@
+package import Foundation
+import SparseInference
+
+/// The tokens of task texts: markers of a conversation, all bytes, and words.
+///
+/// The tokenizer is byte-level BPE with DeepSeek-V3's splitting and no merges: a piece that is a token is taken whole
+/// (`ignore_merges`), anything else byte by byte. So every text can be encoded, and task texts are short.
+///
+/// | ids | tokens |
+/// | --- | --- |
+/// | 0 … 6 | begin, end, padding, user, assistant, begin and end of thinking |
+/// | 7 … 262 | the bytes |
+/// | from 263 | numbers from 10 to 99, then words: behind a space, and as the beginning of a text where they are capitalised |
+package struct TaskVocabulary: Sendable {
+    /// The markers, in the order of their ids.
+    package static let markers = [
+        "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜User｜>", "<｜Assistant｜>", "<think>",
+        "</think>",
+    ]
+    /// Ids of the markers.
+    package static let (begin, end, user, assistant, endOfThinking) = (0, 1, 3, 4, 6)
+
+    /// The pieces that are tokens beyond bytes, in the order of their ids.
+    private let pieces: [String]
+    private let ids: [String: Int]
+
+    private static let firstByte = markers.count
+    private static let firstPiece = firstByte + 256
+
+    /// The vocabulary.
+    package init() {
+        let words =
+            WordList.things + WordList.places + WordList.looks + WordList.deeds + WordList.goods
+            + WordList.manners + WordList.ways + WordList.links + WordList.names
+        pieces =
+            (10..<100).map(String.init) + words.map { " " + $0 }
+            + words.filter { $0.first?.isUppercase == true }
+        ids = Dictionary(uniqueKeysWithValues: pieces.enumerated().map { ($1, Self.firstPiece + $0) })
+    }
+
+    /// The number of tokens.
+    package var count: Int { Self.firstPiece + pieces.count }
+
+    /// The id of a piece of text that is one token.
+    ///
+    /// - Precondition: it is one: a word of the list or a single byte.
+    func id(_ piece: String) -> Int {
+        if let id = ids[piece] { return id }
+        let bytes = Array(piece.utf8)
+        precondition(bytes.count == 1, "\"\(piece)\" is not one token")
+        return Self.firstByte + Int(bytes[0])
+    }
+
+    /// The ids of pieces.
+    func ids(_ pieces: [String]) -> [Int] { pieces.map(id) }
+}
+
+// MARK: - As files
+
+extension TaskVocabulary {
+    /// Writes `tokenizer.json` and `tokenizer_config.json`.
+    ///
+    /// - Parameter folder: must exist.
+    /// - Throws: what the file system refuses.
+    package func write(to folder: URL) throws {
+        try write(tokenizer, to: folder.appendingPathComponent("tokenizer.json"))
+        try write(configuration, to: folder.appendingPathComponent("tokenizer_config.json"))
+    }
+
+    private func write(_ object: [String: Any], to url: URL) throws {
+        let options: JSONSerialization.WritingOptions = [
+            .prettyPrinted, .sortedKeys, .withoutEscapingSlashes,
+        ]
+        try (JSONSerialization.data(withJSONObject: object, options: options) + Data("\n".utf8)).write(
+            to: url,
+            options: .atomic
+        )
+    }
+
+    private var tokenizer: [String: Any] {
+        var vocabulary = Dictionary(uniqueKeysWithValues: Self.markers.enumerated().map { ($1, $0) })
+        for byte in UInt8.min...UInt8.max {
+            vocabulary[Self.letter(byte)] = Self.firstByte + Int(byte)
+        }
+        for piece in pieces {
+            vocabulary[piece.utf8.map(Self.letter).joined()] = id(piece)
+        }
+        func split(_ pattern: String) -> [String: Any] {
+            ["type": "Split", "pattern": ["Regex": pattern], "behavior": "Isolated", "invert": false]
+        }
+        let byteLevel: [String: Any] = [
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
+        ]
+        return [
+            "version": "1.0",
+            "added_tokens": Self.markers.enumerated().map { id, content in
+                [
+                    "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                    "normalized": false, "special": id < 3,
+                ] as [String: Any]
+            },
+            "normalizer": ["type": "Sequence", "normalizers": [Any]()] as [String: Any],
+            "pre_tokenizer": [
+                "type": "Sequence",
+                "pretokenizers": [
+                    split("\\p{N}{1,3}"), split("[一-龥぀-ゟ゠-ヿ]+"), split(Self.letters), byteLevel,
+                ],
+            ] as [String: Any],
+            "post_processor": byteLevel,
+            "decoder": byteLevel,
+            "model": [
+                "type": "BPE", "fuse_unk": false, "byte_fallback": false, "ignore_merges": true,
+                "vocab": vocabulary, "merges": [Any](),
+            ] as [String: Any],
+        ]
+    }
+
+    private var configuration: [String: Any] {
+        [
+            "add_bos_token": true, "add_eos_token": false, "bos_token": Self.markers[0],
+            "eos_token": Self.markers[1], "pad_token": Self.markers[2],
+            "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false,
+        ]
+    }
+
+    /// DeepSeek-V3's expression for words, punctuation and white space.
+    private static let letters =
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+        + "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+    /// The letter that stands for a byte in byte-level vocabularies.
+    ///
+    /// Source: GPT-2 `encoder.py`, `bytes_to_unicode`.
+    private static func letter(_ byte: UInt8) -> String {
+        let isPlain = (33...126).contains(byte) || (161...172).contains(byte) || byte >= 174
+        if isPlain { return String(UnicodeScalar(byte)) }
+        let shifted = (0..<byte).filter {
+            !((33...126).contains($0) || (161...172).contains($0) || $0 >= 174)
+        }.count
+        return UnicodeScalar(UInt32(256 + shifted)).map { String($0) } ?? ""
+    }
+}

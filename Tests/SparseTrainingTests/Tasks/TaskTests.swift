@@ -1,0 +1,90 @@
+import Foundation
+import SparseInference
+import XCTest
+
+@testable import SparseTraining
+
+final class TaskTests: XCTestCase {
+    private func tokenizer() throws -> Tokenizer {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try TaskVocabulary().write(to: folder)
+        return try Tokenizer(contentsOf: folder)
+    }
+
+    func testItemsAreWhatTheTokenizerMakesOfTheirText() throws {
+        let tokenizer = try tokenizer()
+        XCTAssertEqual(tokenizer.vocabularySize, TaskVocabulary().count)
+        XCTAssertLessThan(TaskVocabulary().count, 1000)
+        let stream = TaskStream(seed: 1, split: .training)
+        for kind in TaskKind.allCases {
+            for index in 0..<4 {
+                let item = stream.item(kind, index, length: 400)
+                let text = try tokenizer.decode(item.tokens)
+                XCTAssertEqual(tokenizer.encode(text), item.tokens, "\(kind) \(index): \(text)")
+            }
+        }
+        XCTAssertEqual(try tokenizer.decode(tokenizer.encode("Grüße, 多 12345!")), "Grüße, 多 12345!")
+    }
+
+    func testLengthsAreFilled() {
+        let stream = TaskStream(seed: 2, split: .training)
+        for kind in [TaskKind.needle, .hops, .prose] {
+            for length in [64, 65, 100, 257, 1000, 4096] {
+                let item = stream.item(kind, length, length: length)
+                XCTAssertLessThanOrEqual(item.tokens.count, length, "\(kind)")
+                XCTAssertGreaterThan(item.tokens.count, length - 48, "\(kind)")
+                XCTAssertEqual(item.weights.count, item.tokens.count)
+            }
+        }
+    }
+
+    func testAnswersFollowFromTheirNeedles() throws {
+        let tokenizer = try tokenizer()
+        let stream = TaskStream(seed: 3, split: .evaluation)
+        for kind in [TaskKind.needle, .hops] {
+            for index in 0..<10 {
+                let item = stream.item(kind, index, length: 1500)
+                XCTAssertEqual(item.questions.count, 16)
+                for question in item.questions {
+                    XCTAssertEqual(question.needles.count, kind == .needle ? 1 : 2)
+                    let answer = try tokenizer.decode(Array(item.tokens[question.answer].dropLast()))
+                    let place = try XCTUnwrap(answer.split(separator: " ").last)
+                    let facts = try question.needles.map { try tokenizer.decode(Array(item.tokens[$0])) }
+                    XCTAssertTrue(facts.contains { $0.hasSuffix("is in the \(place)") }, "\(facts) \(answer)")
+                    XCTAssertTrue(question.answer.allSatisfy { item.weights[$0] == 1 })
+                }
+            }
+        }
+    }
+
+    func testCopiesSumsAndBracketsAreRight() throws {
+        let tokenizer = try tokenizer()
+        let stream = TaskStream(seed: 4, split: .training)
+        for index in 0..<5 {
+            let item = stream.item(.arithmetic, index, length: 300)
+            let text = try tokenizer.decode(item.tokens, skippingSpecialTokens: true)
+            for turn in text.components(separatedBy: "What is ").dropFirst() {
+                let numbers = turn.split { !$0.isNumber }.compactMap { Int($0) }
+                let expected = turn.contains("+") ? numbers[0] + numbers[1] : numbers[0] - numbers[1]
+                XCTAssertEqual(numbers[2], expected, turn)
+            }
+        }
+    }
+
+    func testStreamsAreReproducibleAndNeverMeet() {
+        let training = TaskStream(seed: 5, split: .training)
+        let evaluation = TaskStream(seed: 5, split: .evaluation)
+        for kind in TaskKind.allCases {
+            XCTAssertEqual(
+                training.item(kind, 7, length: 200).tokens,
+                TaskStream(seed: 5, split: .training).item(kind, 7, length: 200).tokens
+            )
+            let learned = Set((0..<50).map { training.item(kind, $0, length: 200).tokens })
+            XCTAssertEqual(learned.count, 50, "\(kind)")
+            let measured = (0..<50).map { evaluation.item(kind, $0, length: 200).tokens }
+            XCTAssertTrue(learned.isDisjoint(with: measured), "\(kind)")
+        }
+    }
+}
