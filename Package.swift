@@ -57,7 +57,7 @@ let package = Package(
         .target(name: "Conformance", dependencies: ["SparseTraining"], swiftSettings: settings),
         .executableTarget(
             name: "dsa",
-            dependencies: ["SparseInference", "Conformance", argumentParser],
+            dependencies: ["SparseInference", "SparseTraining", "Conformance", argumentParser],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -213,11 +213,8 @@ struct TrainingCases {
             var (losses, gradients) = try languageModel(setting)
             found.losses.append(Float(losses.reduce(0) { $0 + Double($1) } / Double(setting.predictions)))
             found.norms.append(Float(clip.map { gradients.clip(toNorm: $0) } ?? gradients.norm))
-            optimizer.update(
-                &setting.parameters,
-                by: gradients,
-                learningRate: Float(try options.number("lr"))
-            )
+            let rate = Float(try options.number("lr"))
+            optimizer.update(&setting.parameters, by: gradients) { _ in rate }
             for name in names {
                 let elements = setting.parameters[name].elements.map { Double($0) }
                 found.sums.append(Float(elements.reduce(0, +)))

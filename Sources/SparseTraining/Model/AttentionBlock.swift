@@ -2,7 +2,7 @@ import SparseAttention
 import SparseInference
 
 /// Latent attention of one layer while it is trained, with its indexer.
-struct AttentionBlock {
+struct AttentionBlock: Sendable {
     let sizes: LatentAttention.Dimensions
     let attention: LatentAttention
     let indexer: IndexerBlock?

@@ -2,7 +2,7 @@ import SparseAttention
 import SparseInference
 
 /// The feed-forward half of one layer while it is trained: one network, or experts behind a router.
-struct FeedForwardBlock {
+struct FeedForwardBlock: Sendable {
     private let prefix: String
     private let rule: Router.Rule?
     private let experts: Int

@@ -4,7 +4,7 @@ import SparseInference
 /// The lightning indexer of one layer while it is trained.
 ///
 /// Its input, the attention's normalised input and the query latent, is a constant.
-struct IndexerBlock {
+struct IndexerBlock: Sendable {
     private let sizes: IndexerConfiguration
     private let indexer: LightningIndexer
     private let prefix: String

@@ -26,6 +26,31 @@ public struct ParameterSet: Sendable {
         }
     }
 
+    /// Random parameters to begin with: matrices from a normal distribution, norms 1, biases 0.
+    ///
+    /// - Parameters:
+    ///   - configuration: the model's sizes.
+    ///   - deviation: the standard deviation of matrices.
+    ///   - seed: where the numbers come from.
+    /// - Throws: `SparseAttentionError.invalidSetting` for sizes whose product overflows.
+    public init(
+        random configuration: ModelConfiguration,
+        deviation: Float,
+        seed: UInt64
+    ) throws(SparseAttentionError) {
+        for (index, (name, shape)) in configuration.weightShapes.enumerated() {
+            let shape = try Shape(shape)
+            if name.hasSuffix("norm.weight") {
+                self[name] = Tensor(repeating: 1, shape: shape)
+            } else if name.hasSuffix("bias") {
+                self[name] = Tensor(repeating: 0, shape: shape)
+            } else {
+                var generator = SplitMix64(state: seed ^ UInt64(index + 1) &* 0x9E37_79B9_7F4A_7C15)
+                self[name] = generator.normal(shape, deviation: deviation)
+            }
+        }
+    }
+
     /// Checks that all parameters of a model are here, each in its shape.
     ///
     /// - Parameter configuration: the model's.
@@ -115,5 +140,22 @@ extension ParameterSet {
         let factor = limit / (norm + 1e-6)
         if factor < 1 { scale(by: Float(factor)) }
         return norm
+    }
+}
+
+extension SplitMix64 {
+    /// Numbers of a normal distribution around 0.
+    ///
+    /// Source: Box and Muller 1958.
+    fileprivate mutating func normal(_ shape: Shape, deviation: Float) -> Tensor {
+        var tensor = Tensor(uninitialized: shape)
+        tensor.withMutableElements { elements in
+            for index in elements.indices {
+                let radius = (-2 * log(1 - Double.random(in: 0..<1, using: &self))).squareRoot()
+                let angle = Double.random(in: 0..<2 * .pi, using: &self)
+                elements[index] = Float(radius * cos(angle)) * deviation
+            }
+        }
+        return tensor
     }
 }

@@ -5,7 +5,7 @@ public import SparseInference
 ///
 /// A forward pass is float32 and equals `LanguageModel` in float32; the backward pass needs memory linear in the length
 /// of the sequence.
-public struct TrainableModel {
+public struct TrainableModel: Sendable {
     /// The sizes of the model.
     public let configuration: ModelConfiguration
     /// The threads to use.
@@ -14,7 +14,7 @@ public struct TrainableModel {
     private let layers: [Layer]
     private let rope: RotaryEmbedding
 
-    private struct Layer {
+    private struct Layer: Sendable {
         let prefix: String
         let attention: AttentionBlock
         let feedForward: FeedForwardBlock
@@ -76,7 +76,7 @@ extension TrainableModel {
     }
 
     /// What one sequence gave.
-    public struct Outcome {
+    public struct Outcome: Sendable {
         /// The loss of predicting each token but the first, in nats, not weighted, `[tokens − 1]`; empty when the trunk is
         /// not trained.
         public let losses: [Float]

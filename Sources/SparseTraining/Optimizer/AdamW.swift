@@ -57,44 +57,67 @@ public struct AdamW: Sendable {
     /// - Parameters:
     ///   - parameters: changed in place.
     ///   - gradients: of some of the parameters, under their names.
-    ///   - learningRate: of this step.
+    ///   - workers: the threads to use.
+    ///   - learningRate: of this step, for a parameter of a name.
     public mutating func update(
         _ parameters: inout ParameterSet,
         by gradients: ParameterSet,
-        learningRate: Float
+        workers: Workers = .all,
+        learningRate: (String) -> Float
     ) {
         step += 1
-        let correction1 = 1 - power(settings.beta1, step)
-        let correction2 = 1 - power(settings.beta2, step)
+        let corrections = (1 - power(settings.beta1, step), 1 - power(settings.beta2, step))
         for name in gradients.names {
             let gradient = gradients[name]
-            var first = firstMoments.removeValue(forKey: name) ?? Tensor(repeating: 0, shape: gradient.shape)
-            var second =
-                secondMoments.removeValue(forKey: name) ?? Tensor(repeating: 0, shape: gradient.shape)
+            // Taken out, so that each owns its memory alone.
+            var first = firstMoments.removeValue(forKey: name) ?? Tensor(shape: gradient.shape)
+            var second = secondMoments.removeValue(forKey: name) ?? Tensor(shape: gradient.shape)
+            let rule = Rule(settings: settings, learningRate: learningRate(name), corrections: corrections)
             parameters.mutate(name) { parameter in
-                parameter.withMutableElements { parameter in
-                    first.withMutableElements { first in
-                        second.withMutableElements { second in
-                            gradient.withElements { gradient in
-                                let rate = Float(Double(learningRate) / correction1)
-                                let root = Float(correction2.squareRoot())
-                                let kept = 1 - learningRate * settings.weightDecay
-                                for index in gradient.indices {
-                                    let g = gradient[index]
-                                    first[index] += (g - first[index]) * (1 - settings.beta1)
-                                    second[index] =
-                                        second[index] * settings.beta2 + g * g * (1 - settings.beta2)
-                                    let denominator = second[index].squareRoot() / root + settings.epsilon
-                                    parameter[index] =
-                                        parameter[index] * kept - rate * first[index] / denominator
-                                }
-                            }
+                lend(mutable: &parameter, &first, &second) { parameter, first, second in
+                    gradient.withMatrix { gradient in
+                        workers.run(count: gradient.rows * gradient.columns, tile: Self.tile) { range in
+                            rule.apply(range, parameter.base, first.base, second.base, gradient.base)
                         }
                     }
                 }
             }
             firstMoments[name] = first
             secondMoments[name] = second
+        }
+    }
+
+    /// Numbers of one tile of work.
+    private static let tile = 1 << 14
+
+    /// What a step does to each number.
+    private struct Rule: Sendable {
+        private let settings: Settings
+        private let rate: Float
+        private let root: Float
+        private let kept: Float
+
+        init(settings: Settings, learningRate: Float, corrections: (Double, Double)) {
+            self.settings = settings
+            rate = Float(Double(learningRate) / corrections.0)
+            root = Float(corrections.1.squareRoot())
+            kept = 1 - learningRate * settings.weightDecay
+        }
+
+        func apply(
+            _ range: Range<Int>,
+            _ parameter: UnsafeMutablePointer<Float>,
+            _ first: UnsafeMutablePointer<Float>,
+            _ second: UnsafeMutablePointer<Float>,
+            _ gradient: UnsafePointer<Float>
+        ) {
+            for index in range {
+                let g = gradient[index]
+                first[index] += (g - first[index]) * (1 - settings.beta1)
+                second[index] = second[index] * settings.beta2 + g * g * (1 - settings.beta2)
+                let denominator = second[index].squareRoot() / root + settings.epsilon
+                parameter[index] = parameter[index] * kept - rate * first[index] / denominator
+            }
         }
     }
 

@@ -1,0 +1,201 @@
+public import Foundation
+
+/// A chain of training stages, as a JSON file.
+public struct Recipe: Equatable, Sendable, Codable {
+    /// What all random numbers come from.
+    public var seed: UInt64
+    /// The standard deviation of matrices at the start; norms begin at 1, biases at 0.
+    public var initialDeviation: Float
+    /// The stages, in their order.
+    public var stages: [Stage]
+
+    /// One stage.
+    public struct Stage: Equatable, Sendable, Codable {
+        /// What is trained, on what attention.
+        public enum Kind: String, Sendable, Codable, CaseIterable {
+            /// The predecessor: dense attention, no indexer.
+            case densePretraining
+            /// The same on longer texts.
+            case contextExtension
+            /// Everything frozen but the indexer, which learns to match dense attention.
+            case denseWarmUp
+            /// Everything trains on the tokens the indexer selects, the indexer by its own loss alone.
+            case sparseTraining
+        }
+
+        /// A name of its own.
+        public var name: String
+        /// What is trained.
+        public var kind: Kind
+        /// Steps of the optimizer.
+        public var steps: Int
+        /// Sequences of one step.
+        public var sequences: Int
+        /// The most tokens of a sequence.
+        public var length: Int
+        /// How often each task comes, in shares of any sum.
+        public var mixture: [String: Double]
+        /// The most questions of a sequence.
+        public var questions: Int
+        /// The rate of each step.
+        public var learningRate: LearningRate
+        /// The rate of the indexer's parameters, as a multiple of it.
+        public var indexerRate: Float?
+        /// The tokens the indexer selects; the model's when nil.
+        public var topK: Int?
+        /// The optimizer's settings; DeepSeek-V3's when nil.
+        public var optimizer: AdamW.Settings?
+        /// The largest norm of a gradient; not limited when nil.
+        public var clip: Double?
+        /// The step of the experts' correction bias.
+        public var biasSpeed: Float?
+        /// What the sequence-wise balance loss counts for.
+        public var balanceLoss: Float?
+
+        /// What a step of this stage does.
+        public var mode: TrainingMode {
+            var mode: TrainingMode =
+                switch kind {
+                case .densePretraining, .contextExtension: .densePretraining
+                case .denseWarmUp: .denseWarmUp
+                case .sparseTraining: .sparseTraining
+                }
+            mode.balanceLoss = balanceLoss ?? 0
+            return mode
+        }
+    }
+}
+
+// MARK: - Reading
+
+/// What can be wrong with a recipe.
+public enum RecipeFault: Error, Equatable, Sendable {
+    /// The file is not a recipe; where, and what was expected.
+    case malformed(file: String, field: String, reason: String)
+    /// A value outside what it may be.
+    case invalid(field: String, found: String, expected: String)
+}
+
+extension RecipeFault: CustomStringConvertible {
+    /// The fault in words.
+    public var description: String {
+        switch self {
+        case .malformed(let file, let field, let reason): "\(file): \(field): \(reason)"
+        case .invalid(let field, let found, let expected): "\(field) is \(found), expected \(expected)"
+        }
+    }
+}
+
+extension Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// - Parameter url: the file.
+    /// - Throws: `RecipeFault`, or what the file system refuses.
+    public init(contentsOf url: URL) throws {
+        let data = try Data(contentsOf: url)
+        do {
+            self = try JSONDecoder().decode(Recipe.self, from: data)
+        } catch let error as DecodingError {
+            throw RecipeFault(error, file: url.lastPathComponent)
+        }
+        try validate()
+    }
+
+    /// Checks that every value is one it may be.
+    ///
+    /// - Throws: `RecipeFault.invalid` for the first that is not.
+    public func validate() throws(RecipeFault) {
+        try require(
+            initialDeviation > 0 && initialDeviation.isFinite,
+            "initialDeviation",
+            initialDeviation,
+            "a positive number"
+        )
+        try require(!stages.isEmpty, "stages", "empty", "at least one")
+        try require(
+            Set(stages.map(\.name)).count == stages.count,
+            "stages",
+            "two of one name",
+            "names of their own"
+        )
+        for stage in stages {
+            try stage.validate()
+        }
+    }
+}
+
+extension Recipe.Stage {
+    /// The tasks with their shares, in a fixed order.
+    package var shares: [(kind: TaskKind, share: Double)] {
+        TaskKind.allCases.compactMap { kind in mixture[kind.rawValue].map { (kind, $0) } }
+    }
+
+    fileprivate func validate() throws(RecipeFault) {
+        let limits: [(String, Int, ClosedRange<Int>)] = [
+            ("steps", steps, 1...10_000_000), ("sequences", sequences, 1...4096),
+            ("length", length, 64...1_048_576), ("questions", questions, 1...1024),
+            ("topK", topK ?? 1, 1...1_048_576),
+            ("learningRate.warmUpSteps", learningRate.warmUpSteps, 0...10_000_000),
+        ]
+        for (field, value, range) in limits {
+            try require(
+                range.contains(value),
+                "\(name).\(field)",
+                value,
+                "\(range.lowerBound) to \(range.upperBound)"
+            )
+        }
+        let known = Set(TaskKind.allCases.map(\.rawValue))
+        for (task, share) in mixture {
+            try require(
+                known.contains(task),
+                "\(name).mixture",
+                "\"\(task)\"",
+                "one of \(known.sorted().joined(separator: ", "))"
+            )
+            try require(
+                share >= 0 && share.isFinite,
+                "\(name).mixture.\(task)",
+                share,
+                "a share of at least 0"
+            )
+        }
+        try require(mixture.values.reduce(0, +) > 0, "\(name).mixture", "empty", "a task with a share")
+        for (field, value) in [
+            ("learningRate.peak", learningRate.peak), ("indexerRate", indexerRate ?? 1),
+            ("biasSpeed", biasSpeed ?? 0), ("balanceLoss", balanceLoss ?? 0),
+            ("learningRate.end", learningRate.end),
+        ] {
+            try require(value >= 0 && value.isFinite, "\(name).\(field)", value, "a number of at least 0")
+        }
+        if let clip { try require(clip > 0 && clip.isFinite, "\(name).clip", clip, "a positive number") }
+    }
+}
+
+private func require(
+    _ condition: Bool,
+    _ field: String,
+    _ found: some CustomStringConvertible,
+    _ expected: String
+) throws(RecipeFault) {
+    guard condition else { throw .invalid(field: field, found: "\(found)", expected: expected) }
+}
+
+extension RecipeFault {
+    fileprivate init(_ error: DecodingError, file: String) {
+        func path(_ context: DecodingError.Context) -> String {
+            context.codingPath.isEmpty
+                ? "recipe"
+                : context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(
+                    separator: "."
+                )
+        }
+        switch error {
+        case .keyNotFound(let key, let context):
+            self = .malformed(file: file, field: path(context), reason: "lacks \"\(key.stringValue)\"")
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            self = .malformed(file: file, field: path(context), reason: context.debugDescription)
+        @unknown default: self = .malformed(file: file, field: "recipe", reason: "\(error)")
+        }
+    }
+}

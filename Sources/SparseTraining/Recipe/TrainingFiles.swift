@@ -1,0 +1,183 @@
+import Foundation
+import SparseAttention
+import SparseInference
+
+/// The files of a run.
+///
+/// A state is one file, written beside the old one, whose place it takes in one step.
+struct TrainingFiles {
+    let folder: URL
+
+    private var log: URL { folder.appendingPathComponent("log.jsonl") }
+    private var states: URL { folder.appendingPathComponent("state") }
+
+    /// What a state says beside its tensors.
+    private struct Position: Codable {
+        var stage: Int
+        var step: Int
+        var items: Int
+        var optimizerSteps: Int
+    }
+
+    /// Makes the folder, or checks that it holds this run.
+    func begin(recipe: URL, configuration: URL, vocabulary: TaskVocabulary) throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for (source, name) in [(recipe, "recipe.json"), (configuration, "config.json")] {
+            let data = try Data(contentsOf: source)
+            let copy = folder.appendingPathComponent(name)
+            if let held = try? Data(contentsOf: copy) {
+                guard held == data else { throw TrainingFault.anotherRun(file: name) }
+            } else {
+                try data.write(to: copy, options: .atomic)
+            }
+        }
+        try vocabulary.write(to: folder)
+    }
+
+    // MARK: State
+
+    /// Writes a state: first under a name of its own, then the old one is replaced.
+    func write(_ state: TrainingState) throws {
+        var tensors: [String: StoredTensor] = [:]
+        func add(_ prefix: String, _ name: String, _ tensor: Tensor) {
+            tensors[prefix + name] = StoredTensor(tensor.elements, shape: tensor.shape.dimensions)
+        }
+        for name in state.parameters.names { add("parameter.", name, state.parameters[name]) }
+        for (name, tensor) in state.optimizer.firstMoments { add("first.", name, tensor) }
+        for (name, tensor) in state.optimizer.secondMoments { add("second.", name, tensor) }
+        let position = Position(
+            stage: state.stage,
+            step: state.step,
+            items: state.items,
+            optimizerSteps: state.optimizer.step
+        )
+        // One file: tensors and position cannot part.
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let text = String(decoding: try encoder.encode(position), as: UTF8.self)
+        try FileManager.default.createDirectory(at: states, withIntermediateDirectories: true)
+        try SafetensorsWriter.write(
+            tensors,
+            metadata: ["position": text],
+            to: states.appendingPathComponent("state.safetensors")
+        )
+    }
+
+    /// Reads the state of a run; nil when there is none yet.
+    func readState(_ configuration: ModelConfiguration, recipe: Recipe) throws -> TrainingState? {
+        let url = states.appendingPathComponent("state.safetensors")
+        guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+        let file = try SafetensorsFile(contentsOf: url)
+        guard let text = file.metadata["position"],
+            let position = try? JSONDecoder().decode(Position.self, from: Data(text.utf8)),
+            (0...recipe.stages.count).contains(position.stage), position.items >= 0,
+            position.optimizerSteps >= 0, position.step >= 0,
+            position.step <= (position.stage < recipe.stages.count ? recipe.stages[position.stage].steps : 0)
+        else { throw TrainingFault.damagedState(reason: "it does not say where it is, within the recipe") }
+        let stage = position.stage < recipe.stages.count ? recipe.stages[position.stage] : nil
+        var (parameters, moments) = (ParameterSet(), (first: [String: Tensor](), second: [String: Tensor]()))
+        for (name, shape) in configuration.weightShapes {
+            parameters[name] = try tensor("parameter." + name, shape, file)
+            if file.tensors["first." + name] != nil {
+                moments.first[name] = try tensor("first." + name, shape, file)
+                moments.second[name] = try tensor("second." + name, shape, file)
+            }
+        }
+        var state = TrainingState(parameters: parameters)
+        state.optimizer = AdamW(
+            stage?.optimizer ?? .init(),
+            step: position.optimizerSteps,
+            firstMoments: moments.first,
+            secondMoments: moments.second
+        )
+        (state.stage, state.step, state.items) = (position.stage, position.step, position.items)
+        return state
+    }
+
+    private func tensor(_ name: String, _ shape: [Int], _ file: SafetensorsFile) throws -> Tensor {
+        let entry = try file.find(name)
+        guard entry.shape == shape else {
+            throw TrainingFault.damagedState(reason: "\(name) is \(entry.shape), expected \(shape)")
+        }
+        return try Tensor(file.floats(of: name), shape: Shape(shape))
+    }
+
+    // MARK: Log
+
+    private struct Line: Codable {
+        var stage: String
+        var step: Int
+        var loss: Double?
+        var answerLoss: Double?
+        var indexerLoss: Double?
+        var gradientNorm: Double
+        var learningRate: Double
+        var tokens: Int
+        var seconds: Double
+    }
+
+    /// Appends a line.
+    func log(_ progress: TrainingRun.Progress, rate: Float, position: TrainingState) throws {
+        let line = Line(
+            stage: progress.stage,
+            step: progress.step,
+            loss: progress.loss,
+            answerLoss: progress.answerLoss,
+            indexerLoss: progress.indexerLoss,
+            gradientNorm: progress.gradientNorm,
+            learningRate: Double(rate),
+            tokens: progress.tokens,
+            seconds: progress.seconds
+        )
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let data = try encoder.encode(line) + Data("\n".utf8)
+        if let handle = try? FileHandle(forWritingTo: log) {
+            defer { try? handle.close() }
+            try handle.seekToEnd()
+            try handle.write(contentsOf: data)
+        } else {
+            try data.write(to: log)
+        }
+    }
+
+    /// Drops the lines of steps that will be done again.
+    func truncateLog(after state: TrainingState, of recipe: Recipe) throws {
+        guard let text = try? String(contentsOf: log, encoding: .utf8) else { return }
+        let done = recipe.stages.prefix(state.stage).reduce(state.step) { $0 + $1.steps }
+        let lines = text.split(separator: "\n")
+        let kept = lines.prefix(done)
+        guard kept.count < lines.count else { return }
+        try Data((kept.joined(separator: "\n") + (kept.isEmpty ? "" : "\n")).utf8).write(
+            to: log,
+            options: .atomic
+        )
+    }
+
+    // MARK: Models
+
+    /// Writes a model in Hugging Face form, in bfloat16.
+    func export(_ parameters: ParameterSet, name: String) throws {
+        let target = folder.appendingPathComponent(name)
+        try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
+        for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+            try Data(contentsOf: folder.appendingPathComponent(file))
+                .write(to: target.appendingPathComponent(file), options: .atomic)
+        }
+        var tensors: [String: StoredTensor] = [:]
+        for name in parameters.names {
+            let tensor = parameters[name]
+            let halves = tensor.elements.map { BFloat16($0).bitPattern.littleEndian }
+            tensors[name] = StoredTensor(
+                dataType: .bfloat16,
+                shape: tensor.shape.dimensions,
+                bytes: halves.withUnsafeBytes { Data($0) }
+            )
+        }
+        try SafetensorsWriter.write(
+            tensors,
+            metadata: ["format": "pt"],
+            to: target.appendingPathComponent("model.safetensors")
+        )
+    }
+}

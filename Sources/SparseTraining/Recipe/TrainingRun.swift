@@ -1,0 +1,194 @@
+public import Foundation
+import SparseAttention
+public import SparseInference
+
+/// A recipe being carried out in a folder, from which it can go on after any interruption.
+///
+/// | in the folder | what it is |
+/// | --- | --- |
+/// | `recipe.json`, `config.json` | what is carried out, on what model |
+/// | `tokenizer.json`, `tokenizer_config.json` | the tokenizer of the tasks |
+/// | `log.jsonl` | one line a step |
+/// | `state/` | parameters, optimizer and position, replaced as a whole |
+/// | `NAME/` | the model after the stage of this name, in Hugging Face form |
+public final class TrainingRun {
+    /// What is carried out.
+    public let recipe: Recipe
+    /// The sizes of the model.
+    public let configuration: ModelConfiguration
+    /// Where everything lies.
+    public let folder: URL
+
+    private let workers: Workers
+    private var state: TrainingState
+    private let files: TrainingFiles
+
+    /// Begins a run, or goes on with the one in the folder.
+    ///
+    /// - Parameters:
+    ///   - recipe: the recipe's file.
+    ///   - configuration: the `config.json` of the model.
+    ///   - folder: made when it is not there; one that holds a run has to hold this recipe's.
+    ///   - threads: the threads to use; all processors when nil.
+    /// - Throws: `RecipeFault`, `SparseInferenceError`, or what the file system refuses.
+    public init(recipe: URL, configuration: URL, folder: URL, threads: Int? = nil) throws {
+        self.recipe = try Recipe(contentsOf: recipe)
+        self.configuration = try ModelConfiguration(contentsOf: configuration)
+        self.folder = folder
+        workers = try threads.map { try Workers(count: $0) } ?? .all
+        let vocabulary = TaskVocabulary()
+        guard vocabulary.count <= self.configuration.vocabularySize else {
+            throw RecipeFault.invalid(
+                field: "vocab_size",
+                found: "\(self.configuration.vocabularySize)",
+                expected: "at least \(vocabulary.count), the tokens of the tasks"
+            )
+        }
+        files = TrainingFiles(folder: folder)
+        try files.begin(recipe: recipe, configuration: configuration, vocabulary: vocabulary)
+        state =
+            try files.readState(self.configuration, recipe: self.recipe)
+            ?? TrainingState(
+                parameters: ParameterSet(
+                    random: self.configuration,
+                    deviation: self.recipe.initialDeviation,
+                    seed: self.recipe.seed
+                )
+            )
+        try files.truncateLog(after: state, of: self.recipe)
+    }
+
+    /// What a step tells who watches.
+    public struct Progress: Sendable {
+        /// The stage's name.
+        public let stage: String
+        /// The steps of the stage done.
+        public let step: Int
+        /// The steps of the stage.
+        public let steps: Int
+        /// The mean loss in nats; nil in the warm-up.
+        public let loss: Double?
+        /// The mean loss of the answers' tokens; nil in the warm-up.
+        public let answerLoss: Double?
+        /// The indexers' loss; nil where they are not trained.
+        public let indexerLoss: Double?
+        /// The norm of the gradient, before it is limited.
+        public let gradientNorm: Double
+        /// The tokens of the step.
+        public let tokens: Int
+        /// Seconds the step took.
+        public let seconds: Double
+    }
+
+    /// Carries out what is left.
+    ///
+    /// - Parameters:
+    ///   - saveInterval: seconds between two states written, at least.
+    ///   - progress: told after every step; false stops after the state has been written.
+    /// - Returns: whether everything has been done.
+    /// - Throws: `TrainingFault.diverged` for a loss that is not finite, and what the file system refuses.
+    @discardableResult
+    public func run(saveInterval: Double = 60, progress: (Progress) -> Bool = { _ in true }) throws -> Bool {
+        var saved = ContinuousClock.now
+        while state.stage < recipe.stages.count {
+            let stage = recipe.stages[state.stage]
+            // A stage begins with an optimizer that has seen nothing.
+            if state.step == 0 { state.optimizer = AdamW(stage.optimizer ?? .init()) }
+            let step = try TrainingStep(configuration, topK: stage.topK, workers: workers)
+            while state.step < stage.steps {
+                let told = try advance(stage, step)
+                guard progress(told) else {
+                    try files.write(state)
+                    return false
+                }
+                if ContinuousClock.now - saved >= .seconds(saveInterval) {
+                    try files.write(state)
+                    saved = .now
+                }
+            }
+            try files.export(state.parameters, name: stage.name)
+            state.beginNextStage()
+            try files.write(state)
+        }
+        return true
+    }
+
+    private func advance(_ stage: Recipe.Stage, _ step: TrainingStep) throws -> Progress {
+        let start = ContinuousClock.now
+        let items = items(stage)
+        var result = try step(items, state.parameters, mode: stage.mode)
+        let norm = stage.clip.map { result.gradients.clip(toNorm: $0) } ?? result.gradients.norm
+        guard norm.isFinite else {
+            throw TrainingFault.diverged(stage: stage.name, step: state.step)
+        }
+        let rate = stage.learningRate.rate(at: state.step, of: stage.steps)
+        let indexerRate = rate * (stage.indexerRate ?? 1)
+        state.update(by: result.gradients, workers: workers) { $0.contains(".indexer.") ? indexerRate : rate }
+        if stage.mode.trainsTrunk, let speed = stage.biasSpeed { balance(result.loads, speed: speed) }
+        state.step += 1
+        state.items += items.count
+        let told = Progress(
+            stage: stage.name,
+            step: state.step,
+            steps: stage.steps,
+            loss: result.loss,
+            answerLoss: result.answerLoss,
+            indexerLoss: result.indexerLoss,
+            gradientNorm: norm,
+            tokens: result.tokens,
+            seconds: (ContinuousClock.now - start) / .seconds(1)
+        )
+        try files.log(told, rate: rate, position: state)
+        return told
+    }
+
+    /// The sequences of the next step, by the run's seed and their numbers alone.
+    private func items(_ stage: Recipe.Stage) -> [TaskItem] {
+        let stream = TaskStream(seed: recipe.seed, split: .training, questions: stage.questions)
+        let shares = stage.shares
+        let total = shares.reduce(0) { $0 + $1.share }
+        return (0..<stage.sequences).map { offset in
+            let index = state.items + offset
+            var generator = SplitMix64(state: recipe.seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03)
+            var pick = Double.random(in: 0..<1, using: &generator) * total
+            let chosen = shares.first { entry in
+                pick -= entry.share
+                return pick < 0
+            }
+            return stream.item((chosen ?? shares[0]).kind, index, length: stage.length)
+        }
+    }
+
+    /// Moves the correction biases against the experts' load.
+    private func balance(_ loads: [[Int]], speed: Float) {
+        for (layer, load) in loads.enumerated() where !load.isEmpty {
+            state.parameters.mutate("model.layers.\(layer).mlp.gate.e_score_correction_bias") { bias in
+                let updated = LoadBalancing.updated(bias.elements, load: load, speed: speed)
+                bias = Tensor(trusted: updated.map(Double.init))
+            }
+        }
+    }
+}
+
+/// Why a run ends before its recipe does.
+public enum TrainingFault: Error, Equatable, Sendable {
+    /// The gradient is not finite; the learning rate is too high.
+    case diverged(stage: String, step: Int)
+    /// The folder holds a run of another recipe or model.
+    case anotherRun(file: String)
+    /// The state of a run is damaged.
+    case damagedState(reason: String)
+}
+
+extension TrainingFault: CustomStringConvertible {
+    /// The fault in words.
+    public var description: String {
+        switch self {
+        case .diverged(let stage, let step):
+            "the gradient of step \(step) of stage \(stage) is not finite, expected a lower learning rate"
+        case .anotherRun(let file):
+            "\(file) in the folder is another one, expected an empty folder or the same run"
+        case .damagedState(let reason): "the state of the run is damaged: \(reason)"
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import SparseTraining
+
+/// Carries out a training recipe.
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Carries out a training recipe: dense pre-training, dense warm-up, sparse training.",
+        discussion: """
+            The recipe is a JSON file; `config.json` beside it gives the model's sizes. A run that was interrupted goes on \
+            where its last state was written, and ends with the same weights, bit for bit.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("The recipe.", valueName: "recipe.json"))
+    var recipe: String
+
+    @Option(help: ArgumentHelp("Where the run is kept.", valueName: "folder"))
+    var out: String
+
+    @Option(
+        help: ArgumentHelp(
+            "The model's sizes; `config.json` beside the recipe when not given.",
+            valueName: "file"
+        )
+    )
+    var config: String?
+
+    @Option(help: "Threads to use; all processors when not given.")
+    var threads: Int?
+
+    @Option(help: "Seconds between two states written.")
+    var saveEvery = 60.0
+
+    @Option(help: "Stop after this many steps of this call.")
+    var steps: Int?
+
+    func run() throws {
+        let file = URL(fileURLWithPath: recipe)
+        let configuration =
+            config.map { URL(fileURLWithPath: $0) }
+            ?? file.deletingLastPathComponent().appendingPathComponent("config.json")
+        let run = try TrainingRun(
+            recipe: file,
+            configuration: configuration,
+            folder: URL(fileURLWithPath: out),
+            threads: threads
+        )
+        var done = 0
+        let isFinished = try run.run(saveInterval: saveEvery) { progress in
+            done += 1
+            show(progress)
+            return done < steps ?? .max
+        }
+        Terminal.clearProgress()
+        print(isFinished ? "finished: \(out)" : "stopped after \(done) steps; the same command goes on")
+    }
+
+    /// One line a step on a terminal, and one in a hundred elsewhere.
+    private func show(_ progress: TrainingRun.Progress) {
+        func part(_ name: String, _ value: Double?) -> String {
+            value.map { String(format: " · \(name) %.4f", $0) } ?? ""
+        }
+        let line =
+            "\(progress.stage) \(progress.step)/\(progress.steps)" + part("loss", progress.loss)
+            + part("answers", progress.answerLoss) + part("indexer", progress.indexerLoss)
+            + String(
+                format: " · norm %.2f · %.0f tokens/s · %.0f s left",
+                progress.gradientNorm,
+                Double(progress.tokens) / progress.seconds,
+                progress.seconds * Double(progress.steps - progress.step)
+            )
+        if Terminal.isInteractive {
+            Terminal.progress(line)
+        } else if progress.step % 100 == 0 || progress.step == progress.steps || progress.step == 1 {
+            Terminal.note(line)
+        }
+    }
+}

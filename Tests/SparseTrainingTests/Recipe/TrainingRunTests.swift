@@ -1,0 +1,163 @@
+import Foundation
+import SparseAttention
+import SparseInference
+import XCTest
+
+@testable import SparseTraining
+
+/// Runs of a tiny recipe: all stages, interruptions, refusals.
+final class TrainingRunTests: XCTestCase {
+    private var folder = URL(fileURLWithPath: "/")
+
+    override func setUpWithError() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data(Self.configuration.utf8).write(to: folder.appendingPathComponent("config.json"))
+        try Data(Self.recipe.utf8).write(to: folder.appendingPathComponent("recipe.json"))
+    }
+
+    override func tearDown() {
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    private static let configuration = """
+        {"model_type": "deepseek_v32", "architectures": ["DeepseekV32ForCausalLM"], "vocab_size": 760,
+         "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "num_hidden_layers": 2,
+         "num_attention_heads": 2, "num_key_value_heads": 2, "n_routed_experts": 4, "n_shared_experts": 1,
+         "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "norm_topk_prob": true,
+         "routed_scaling_factor": 1.0, "first_k_dense_replace": 1, "q_lora_rank": 12, "kv_lora_rank": 8,
+         "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 6, "index_n_heads": 2, "index_head_dim": 8,
+         "index_topk": 32, "max_position_embeddings": 256, "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
+        """
+
+    private static let recipe = """
+        {"seed": 3, "initialDeviation": 0.1, "stages": [
+         {"name": "dense", "kind": "densePretraining", "steps": 3, "sequences": 5, "length": 64, "questions": 2,
+          "mixture": {"needle": 1, "copy": 1, "prose": 1}, "clip": 1, "biasSpeed": 0.01, "balanceLoss": 0.001,
+          "learningRate": {"peak": 0.01, "end": 0.001, "warmUpSteps": 1, "shape": "cosine"}},
+         {"name": "warm-up", "kind": "denseWarmUp", "steps": 2, "sequences": 2, "length": 70, "questions": 2,
+          "mixture": {"needle": 1}, "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}},
+         {"name": "sparse", "kind": "sparseTraining", "steps": 3, "sequences": 2, "length": 80, "questions": 2,
+          "mixture": {"hops": 1}, "topK": 16, "indexerRate": 3,
+          "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}}]}
+        """
+
+    private func run(_ name: String, threads: Int? = nil, stoppingAfter steps: Int? = nil) throws -> Bool {
+        let run = try TrainingRun(
+            recipe: folder.appendingPathComponent("recipe.json"),
+            configuration: folder.appendingPathComponent("config.json"),
+            folder: folder.appendingPathComponent(name),
+            threads: threads
+        )
+        var done = 0
+        return try run.run { _ in
+            done += 1
+            return done < steps ?? .max
+        }
+    }
+
+    private func bytes(_ path: String) throws -> Data {
+        try Data(contentsOf: folder.appendingPathComponent(path))
+    }
+
+    func testEveryStageLeavesAModelThatRuns() throws {
+        XCTAssertTrue(try run("a"))
+        for stage in ["dense", "warm-up", "sparse"] {
+            let model = try LanguageModel(contentsOf: folder.appendingPathComponent("a/" + stage))
+            let tokens = try XCTUnwrap(model.tokenizer).encode("Where is the brass key?")
+            XCTAssertEqual(try Session(model, capacity: 16).extend(by: tokens).count, 760)
+        }
+        let lines = try String(decoding: bytes("a/log.jsonl"), as: UTF8.self).split(separator: "\n")
+        XCTAssertEqual(lines.count, 8)
+        XCTAssertTrue(lines[0].contains("\"loss\"") && !lines[0].contains("indexerLoss"), "\(lines[0])")
+        XCTAssertTrue(lines[3].contains("indexerLoss") && !lines[3].contains("\"loss\""), "\(lines[3])")
+        XCTAssertTrue(lines[7].contains("indexerLoss") && lines[7].contains("\"loss\""), "\(lines[7])")
+    }
+
+    func testTheWarmUpMovesTheIndexerAlone() throws {
+        XCTAssertTrue(try run("a"))
+        let (dense, warm) = (
+            try Checkpoint(contentsOf: folder.appendingPathComponent("a/dense")),
+            try Checkpoint(contentsOf: folder.appendingPathComponent("a/warm-up"))
+        )
+        for name in dense.names {
+            let isSame = try dense.floats(of: name) == warm.floats(of: name)
+            XCTAssertEqual(isSame, !name.contains(".indexer."), name)
+        }
+    }
+
+    func testInterruptedRunsEndTheSameBitForBit() throws {
+        XCTAssertTrue(try run("whole"))
+        for threads in [1, 3] {
+            let name = "threads-\(threads)"
+            var calls = 0
+            while try !run(name, threads: threads, stoppingAfter: calls % 3 + 1) { calls += 1 }
+            XCTAssertGreaterThan(calls, 2)
+            for path in ["dense/model.safetensors", "sparse/model.safetensors", "state/state.safetensors"] {
+                XCTAssertEqual(try bytes("\(name)/\(path)"), try bytes("whole/\(path)"), "\(name) \(path)")
+            }
+            let lines = String(decoding: try bytes("\(name)/log.jsonl"), as: UTF8.self).split(separator: "\n")
+            XCTAssertEqual(lines.count, 8)
+        }
+    }
+
+    func testAStateThatWasNotWrittenIsDoneAgain() throws {
+        XCTAssertTrue(try run("whole"))
+        XCTAssertFalse(try run("cut", stoppingAfter: 4))
+        let state = try bytes("cut/state/state.safetensors")
+        XCTAssertFalse(try run("cut", stoppingAfter: 2))
+        // As if the process had ended before it could write.
+        try state.write(to: folder.appendingPathComponent("cut/state/state.safetensors"))
+        XCTAssertTrue(try run("cut"))
+        XCTAssertEqual(try bytes("cut/sparse/model.safetensors"), try bytes("whole/sparse/model.safetensors"))
+        let lines = String(decoding: try bytes("cut/log.jsonl"), as: UTF8.self).split(separator: "\n")
+        XCTAssertEqual(lines.count, 8)
+    }
+
+    func testRefusals() throws {
+        XCTAssertFalse(try run("a", stoppingAfter: 1))
+        try Data(Self.recipe.replacingOccurrences(of: "\"seed\": 3", with: "\"seed\": 4").utf8)
+            .write(to: folder.appendingPathComponent("recipe.json"))
+        XCTAssertThrowsError(try run("a")) {
+            XCTAssertEqual($0 as? TrainingFault, .anotherRun(file: "recipe.json"))
+        }
+        for (from, to, message) in [
+            ("\"steps\": 3", "\"steps\": 0", "dense.steps is 0, expected 1 to 10000000"),
+            ("\"needle\": 1,", "\"noodle\": 1,", "dense.mixture is \"noodle\", expected one of"),
+            ("\"kind\": \"densePretraining\",", "", "lacks \"kind\""),
+            ("\"name\": \"warm-up\"", "\"name\": \"dense\"", "names of their own"),
+            ("\"clip\": 1", "\"clip\": -1", "dense.clip is -1.0, expected a positive number"),
+            ("\"seed\": 3", "\"seed\": true", "recipe.json: seed"),
+        ] {
+            try Data(Self.recipe.replacingOccurrences(of: from, with: to).utf8)
+                .write(to: folder.appendingPathComponent("recipe.json"))
+            XCTAssertThrowsError(try run("b")) { XCTAssertTrue("\($0)".contains(message), "\($0)") }
+        }
+    }
+
+    func testDamagedStatesAreRefused() throws {
+        XCTAssertFalse(try run("a", stoppingAfter: 4))
+        let file = folder.appendingPathComponent("a/state/state.safetensors")
+        let state = try Data(contentsOf: file)
+        for cut in [0, 7, 100, 5000, state.count - 1] {
+            try state.prefix(cut).write(to: file)
+            XCTAssertThrowsError(try run("a"), "\(cut)")
+        }
+        let place = try XCTUnwrap(state.range(of: Data(#"\"stage\":1"#.utf8)))
+        var moved = state
+        moved.replaceSubrange(place, with: Data(#"\"stage\":9"#.utf8))
+        try moved.write(to: file)
+        XCTAssertThrowsError(try run("a")) {
+            XCTAssertTrue("\($0)".contains("within the recipe"), "\($0)")
+        }
+    }
+
+    func testLearningRates() {
+        let rate = LearningRate(peak: 1, end: 0.1, warmUpSteps: 2, shape: .cosine)
+        XCTAssertEqual(rate.rate(at: 0, of: 12), 0.5)
+        XCTAssertEqual(rate.rate(at: 1, of: 12), 1)
+        XCTAssertEqual(rate.rate(at: 2, of: 12), 1)
+        XCTAssertEqual(rate.rate(at: 11, of: 12), 0.1, accuracy: 1e-6)
+        XCTAssertEqual(LearningRate(peak: 3).rate(at: 1000, of: 10), 3)
+    }
+}
