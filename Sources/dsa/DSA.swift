@@ -15,7 +15,7 @@ struct DSA: AsyncParsableCommand {
             """,
         subcommands: [
             GenerateCommand.self, InspectCommand.self, ConformanceCommand.self, DumpCommand.self,
-            DiffCommand.self, TrainCommand.self,
+            DiffCommand.self, TrainCommand.self, EvaluateCommand.self,
         ]
     )
 

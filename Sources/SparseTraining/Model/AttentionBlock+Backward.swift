@@ -139,6 +139,15 @@ extension AttentionBlock {
         )
     }
 
+    /// The attention of dense query tokens to every token before them.
+    func mass(_ trace: Trace, _ parameters: ParameterSet) -> DenseAttentionMass {
+        DenseAttentionMass(
+            sizes: sizes,
+            scale: attention.scale,
+            operands: denseOperands(trace, parameters[prefix + "kv_b_proj.weight"])
+        )
+    }
+
     /// Adds the indexer's gradients, if it is trained; returns the loss of each token.
     private func trainIndexer(
         _ trace: Trace,
@@ -157,8 +166,7 @@ extension AttentionBlock {
             let attention = attention ?? selectedAttention(trace, parameters, selection)
             result = loss.overSelected(indexed.operands, selection, attention: attention)
         } else {
-            let operands = denseOperands(trace, parameters[prefix + "kv_b_proj.weight"])
-            let mass = DenseAttentionMass(sizes: sizes, scale: self.attention.scale, operands: operands)
+            let mass = mass(trace, parameters)
             result = loss.overVisible(indexed.operands) { mass.write($0, into: $1) }
         }
         try indexer.backward(

@@ -153,6 +153,21 @@ extension TrainableModel {
         )
     }
 
+    /// Runs a sequence forward with dense attention and shows each layer's attention with what it left.
+    func forEachDenseLayer(
+        _ tokens: [Int],
+        _ parameters: ParameterSet,
+        _ body: (AttentionBlock, AttentionBlock.Trace) throws -> Void
+    ) throws {
+        try validate(Example(tokens: tokens, weight: 0))
+        try parameters.validate(for: configuration)
+        let rotation = try rope.rotation(at: 0..<tokens.count)
+        let pass = try forward(tokens, parameters, rotation: rotation, mode: .denseWarmUp)
+        for (layer, trace) in zip(layers, pass.traces) {
+            try body(layer.attention, trace.attention)
+        }
+    }
+
     private func validate(_ example: Example) throws {
         guard example.tokens.count >= 2 else {
             let found = "\(example.tokens.count)"

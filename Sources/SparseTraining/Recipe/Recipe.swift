@@ -113,6 +113,12 @@ extension Recipe {
         )
         try require(!stages.isEmpty, "stages", "empty", "at least one")
         try require(
+            !stages.contains { $0.name == "current" || $0.name.contains("/") || $0.name.hasPrefix(".") },
+            "stages",
+            "a name that is a path or taken",
+            "plain names other than \"current\""
+        )
+        try require(
             Set(stages.map(\.name)).count == stages.count,
             "stages",
             "two of one name",

@@ -10,7 +10,8 @@ public import SparseInference
 /// | `tokenizer.json`, `tokenizer_config.json` | the tokenizer of the tasks |
 /// | `log.jsonl` | one line a step |
 /// | `state/` | parameters, optimizer and position, replaced as a whole |
-/// | `NAME/` | the model after the stage of this name, in Hugging Face form |
+/// | `current/` | the model of the last state, in Hugging Face form, to look at |
+/// | `NAME/` | the model after the stage of this name |
 public final class TrainingRun {
     /// What is carried out.
     public let recipe: Recipe
@@ -97,14 +98,13 @@ public final class TrainingRun {
             let step = try TrainingStep(configuration, topK: stage.topK, workers: workers)
             while state.step < stage.steps {
                 let told = try advance(stage, step)
-                guard progress(told) else {
+                let goesOn = progress(told)
+                if !goesOn || ContinuousClock.now - saved >= .seconds(saveInterval) {
                     try files.write(state)
-                    return false
-                }
-                if ContinuousClock.now - saved >= .seconds(saveInterval) {
-                    try files.write(state)
+                    try files.export(state.parameters, name: "current")
                     saved = .now
                 }
+                guard goesOn else { return false }
             }
             try files.export(state.parameters, name: stage.name)
             state.beginNextStage()

@@ -1,0 +1,89 @@
+import ArgumentParser
+import Foundation
+import SparseInference
+import SparseTraining
+
+/// Measures a model on the tasks of the training recipe, dense against sparse.
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract:
+            "Measures a model on the recipe's tasks: accuracy and perplexity by length, dense against sparse.",
+        discussion: """
+            Texts come from a stream that no training run draws from. An answer is right when greedy generation would have \
+            written it.
+            """
+    )
+
+    @Option(help: ArgumentHelp("The checkpoint's folder.", valueName: "folder"))
+    var model: String
+
+    @Option(help: "Lengths of the texts in tokens, such as 256,1K,8K.", transform: Self.lengths)
+    var lengths = [256, 1024]
+
+    @Option(
+        help: "Tasks, comma-separated; all when not given.",
+        transform: { $0.split(separator: ",").map(String.init) }
+    )
+    var tasks = TaskEvaluation.tasks
+
+    @Option(help: "Texts of each task and length.")
+    var texts = 20
+
+    @Option(help: "Questions of each text, at most.")
+    var questions = 8
+
+    @Option(help: "The seed of the texts.")
+    var seed: UInt64 = 1
+
+    @Flag(help: "Print the rows as JSON.")
+    var json = false
+
+    private static func lengths(_ text: String) throws -> [Int] {
+        try text.split(separator: ",").map { part in
+            let isThousands = part.hasSuffix("K")
+            guard let number = Int(isThousands ? part.dropLast() : part), (1...1 << 20).contains(number)
+            else {
+                throw ValidationError("\(part) is no length; expected numbers such as 256 or 8K.")
+            }
+            return isThousands ? number * 1024 : number
+        }
+    }
+
+    func run() throws {
+        let evaluation = try TaskEvaluation(
+            LanguageModel(contentsOf: URL(fileURLWithPath: model)),
+            seed: seed,
+            questions: questions
+        )
+        var rows: [TaskEvaluation.Row] = []
+        if !json {
+            print("task        length      k  questions   accuracy dense  sparse   perplexity dense  sparse")
+        }
+        for task in tasks {
+            for length in lengths {
+                Terminal.progress("\(task) at \(length) tokens")
+                let row = try evaluation.run(task, length: length, texts: texts)
+                Terminal.clearProgress()
+                rows.append(row)
+                if !json { print(line(row)) }
+            }
+        }
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            print(String(decoding: try encoder.encode(rows), as: UTF8.self))
+        }
+    }
+
+    private func line(_ row: TaskEvaluation.Row) -> String {
+        func percent(_ share: Double?) -> String { share.map { String(format: "%.1f %%", 100 * $0) } ?? "-" }
+        func column(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(0, width - text.count)) + text
+        }
+        return row.task.padding(toLength: 10, withPad: " ", startingAt: 0) + column("\(row.length)", 8)
+            + column("\(row.k)", 7) + column("\(row.questions)", 11) + column(percent(row.denseAccuracy), 17)
+            + column(percent(row.sparseAccuracy), 8) + column(String(format: "%.3f", row.densePerplexity), 19)
+            + column(String(format: "%.3f", row.sparsePerplexity), 8)
+    }
+}
