@@ -95,6 +95,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "CommandLineTests",
+            dependencies: ["dsa"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "ExampleTests",
             dependencies: ["SparseAttention", "SparseInference", "TestSupport"],
             swiftSettings: settings

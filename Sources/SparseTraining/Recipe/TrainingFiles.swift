@@ -32,6 +32,11 @@ struct TrainingFiles {
             }
         }
         try vocabulary.write(to: folder)
+        // What a process that was killed had begun to write.
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: states.path)) ?? []
+        where name.hasPrefix(".state.safetensors.") {
+            try? FileManager.default.removeItem(at: states.appendingPathComponent(name))
+        }
     }
 
     // MARK: State

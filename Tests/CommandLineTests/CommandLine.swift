@@ -1,0 +1,51 @@
+import Foundation
+import XCTest
+
+/// The `dsa` executable that was built beside the tests, as a process.
+struct CommandLine {
+    /// What a process left.
+    struct Result {
+        let status: Int32
+        let output: String
+    }
+
+    private let executable: URL
+
+    /// Finds the executable.
+    init() throws {
+        #if os(macOS)
+            let start = Bundle(for: TrainCommandTests.self).bundleURL
+        #else
+            let start = Bundle.main.bundleURL
+        #endif
+        for folder in [start, start.deletingLastPathComponent()] {
+            let file = folder.appendingPathComponent("dsa")
+            if FileManager.default.isExecutableFile(atPath: file.path) {
+                executable = file
+                return
+            }
+        }
+        throw XCTSkip("dsa is not beside \(start.path): the command line is not tried")
+    }
+
+    /// Starts a process.
+    func start(_ arguments: [String], output: Pipe = Pipe()) throws -> Process {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        process.standardOutput = output
+        process.standardError = output
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    /// Runs a process to its end.
+    func run(_ arguments: [String]) throws -> Result {
+        let pipe = Pipe()
+        let process = try start(arguments, output: pipe)
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Result(status: process.terminationStatus, output: String(decoding: output, as: UTF8.self))
+    }
+}
