@@ -62,7 +62,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "dsa-bench",
-            dependencies: ["SparseInference", argumentParser],
+            dependencies: ["SparseTraining", argumentParser],
             path: "Benchmarks",
             swiftSettings: settings
         ),

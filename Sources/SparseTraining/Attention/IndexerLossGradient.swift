@@ -202,22 +202,31 @@ private struct Views: Sendable {
     func addSelected(_ token: Int, _ target: UnsafePointer<Float>, _ memory: SelectedMemory) {
         let count = memory.positions.count
         let keys = memory.keys.rows(0..<count)
-        let logits = memory.logits.part(rows: heads, columns: count)
+        let logits = memory.logits.rows(0..<count)
         let query = queries.rows(token..<token + 1).reshaped(rows: heads, columns: keys.columns)
-        let scores = memory.scores.base
-        BLAS.multiply(query, transposed: keys.view, into: logits)
-        scores.update(repeating: 0, count: count)
-        for head in 0..<heads {
-            scores.addPositive(logits[head], times: weights[token][head] * factor, count: count)
+        let (scores, weights) = (memory.scores.base, weights[token])
+        memory.queries.transpose(query)
+        BLAS.multiply(keys.view, memory.queries.view, into: logits)
+        for slot in 0..<count {
+            var sum: Float = 0
+            for head in 0..<heads {
+                sum += weights[head] * max(logits[slot][head], 0)
+            }
+            scores[slot] = sum * factor
         }
         losses.base[token] = scores.differentiate(target: target, weight: lossWeight, count: count)
-        for head in 0..<heads {
-            let weight = weights[token][head] * factor
-            weightGradients[token][head] = factor * logits[head].gate(scores, times: weight, count: count)
+        let weightGradients = weightGradients[token]
+        for slot in 0..<count {
+            let (line, gradient) = (logits[slot], factor * scores[slot])
+            for head in 0..<heads {
+                let logit = line[head]
+                weightGradients[head] += gradient * max(logit, 0)
+                line[head] = logit > 0 ? gradient * weights[head] : 0
+            }
         }
         let gradients = queryGradients.rows(token..<token + 1).reshaped(rows: heads, columns: keys.columns)
-        BLAS.multiply(logits.view, keys.view, into: gradients)
-        BLAS.multiply(transposed: logits.view, query, into: memory.gradients.rows(0..<count))
+        BLAS.multiply(transposed: logits.view, keys.view, into: gradients)
+        BLAS.multiply(logits.view, query, into: memory.gradients.rows(0..<count))
     }
 }
 
@@ -240,16 +249,18 @@ private final class VisibleMemory {
 private final class SelectedMemory {
     let keys: MutableMatrixView  // [slots, headDim]
     let gradients: MutableMatrixView  // [slots, headDim]
-    let logits: MutableMatrixView  // [heads, slots]
+    let logits: MutableMatrixView  // [slots, heads]
+    let queries: MutableMatrixView  // [headDim, heads]
     let scores: MutableMatrixView  // [1, slots]
     private(set) var positions: ArraySlice<Int32> = []
     private let scratch: Scratch
 
     init(slots: Int, heads: Int, headDim: Int) {
-        scratch = Scratch(floats: 2 * slots * headDim + (heads + 1) * slots)
+        scratch = Scratch(floats: 2 * slots * headDim + (heads + 1) * slots + headDim * heads)
         keys = scratch.matrix(rows: slots, columns: headDim)
         gradients = scratch.matrix(rows: slots, columns: headDim)
-        logits = scratch.matrix(rows: heads, columns: slots)
+        logits = scratch.matrix(rows: slots, columns: heads)
+        queries = scratch.matrix(rows: headDim, columns: heads)
         scores = scratch.matrix(rows: 1, columns: slots)
     }
 

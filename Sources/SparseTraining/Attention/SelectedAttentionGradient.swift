@@ -100,23 +100,32 @@ struct SelectedAttentionGradient {
     }
 }
 
-/// One worker's gathered rows.
+/// One worker's gathered rows, and what the query token at hand gives each of them.
+///
+/// Rows come first and heads second: products with few heads are fastest without a transposed factor.
 private final class Memory {
     let sizes: LatentAttention.Dimensions
     let rows: MutableMatrixView  // [slots, rowDim]
     let gradients: MutableMatrixView  // [slots, rowDim]
-    let probabilities: MutableMatrixView  // [heads, slots]
-    let scores: MutableMatrixView  // [heads, slots]
+    let probabilities: MutableMatrixView  // [slots, heads]
+    let scores: MutableMatrixView  // [slots, heads]
+    let queries: MutableMatrixView  // [rowDim, heads]
+    let sumGradients: MutableMatrixView  // [latentDim, heads]
     private(set) var positions: ArraySlice<Int32> = []
     private let scratch: Scratch
 
     init(slots: Int, sizes: LatentAttention.Dimensions) {
         self.sizes = sizes
-        scratch = Scratch(floats: 2 * slots * sizes.rowDim + 2 * sizes.heads * slots)
+        scratch = Scratch(
+            floats: 2 * slots * sizes.rowDim + 2 * sizes.heads * slots
+                + (sizes.rowDim + sizes.latentDim) * sizes.heads
+        )
         rows = scratch.matrix(rows: slots, columns: sizes.rowDim)
         gradients = scratch.matrix(rows: slots, columns: sizes.rowDim)
-        probabilities = scratch.matrix(rows: sizes.heads, columns: slots)
-        scores = scratch.matrix(rows: sizes.heads, columns: slots)
+        probabilities = scratch.matrix(rows: slots, columns: sizes.heads)
+        scores = scratch.matrix(rows: slots, columns: sizes.heads)
+        queries = scratch.matrix(rows: sizes.rowDim, columns: sizes.heads)
+        sumGradients = scratch.matrix(rows: sizes.latentDim, columns: sizes.heads)
     }
 
     /// Copies the rows at the positions in use, which come before the unused slots.
@@ -150,37 +159,53 @@ private struct Query {
         sums: MutableMatrixView,
         attention: UnsafeMutablePointer<Float>
     ) {
-        let count = memory.positions.count
+        let (count, heads) = (memory.positions.count, sizes.heads)
         let rows = memory.rows.rows(0..<count).view
         let latents = rows.columns(0..<sizes.latentDim)
-        let probabilities = memory.probabilities.part(rows: sizes.heads, columns: count)
-        let scores = memory.scores.part(rows: sizes.heads, columns: count)
-        BLAS.multiply(queries, transposed: rows, into: probabilities)
-        for head in 0..<sizes.heads {
-            _ = Kernels.exponentiate(
-                probabilities[head],
-                scale: scale,
-                shift: logSumExp[head],
-                count: count
-            )
-            Kernels.add(probabilities[head], times: 1 / Float(sizes.heads), to: attention, count: count)
-        }
-        BLAS.multiply(probabilities.view, latents, into: sums)
-        BLAS.multiply(gradient, transposed: latents, into: scores)
-        for head in 0..<sizes.heads {
-            let (p, ds) = (probabilities[head], scores[head])
-            for slot in 0..<count {
-                ds[slot] = p[slot] * (ds[slot] - corrections[head]) * scale
+        let probabilities = memory.probabilities.rows(0..<count)
+        let scores = memory.scores.rows(0..<count)
+        memory.queries.transpose(queries)
+        memory.sumGradients.transpose(gradient)
+        BLAS.multiply(rows, memory.queries.view, scale: scale, into: probabilities)
+        BLAS.multiply(latents, memory.sumGradients.view, into: scores)
+        for slot in 0..<count {
+            let line = probabilities[slot]
+            for head in 0..<heads {
+                line[head] -= logSumExp[head]
             }
         }
-        BLAS.multiply(scores.view, rows, into: queryGradients)
+        _ = Kernels.exponentiate(probabilities.base, scale: 1, shift: 0, count: count * heads)
+        for slot in 0..<count {
+            let (p, ds) = (probabilities[slot], scores[slot])
+            var sum: Float = 0
+            for head in 0..<heads {
+                sum += p[head]
+                ds[head] = p[head] * (ds[head] - corrections[head]) * scale
+            }
+            attention[slot] = sum / Float(heads)
+        }
+        BLAS.multiply(transposed: probabilities.view, latents, into: sums)
+        BLAS.multiply(transposed: scores.view, rows, into: queryGradients)
         let rowGradients = memory.gradients.rows(0..<count)
-        BLAS.multiply(transposed: scores.view, queries, into: rowGradients)
+        BLAS.multiply(scores.view, queries, into: rowGradients)
         BLAS.multiply(
-            transposed: probabilities.view,
+            probabilities.view,
             gradient,
             accumulating: true,
             into: rowGradients.columns(0..<sizes.latentDim)
         )
+    }
+}
+
+extension MutableMatrixView {
+    /// Overwrites this matrix with the transpose of another.
+    func transpose(_ source: MatrixView) {
+        precondition(source.rows == columns && source.columns == rows)
+        for row in 0..<source.rows {
+            let line = source[row]
+            for column in 0..<source.columns {
+                self[column][row] = line[column]
+            }
+        }
     }
 }
