@@ -144,7 +144,12 @@ public final class TrainingRun {
 
     /// The sequences of the next step, by the run's seed and their numbers alone.
     private func items(_ stage: Recipe.Stage) -> [TaskItem] {
-        let stream = TaskStream(seed: recipe.seed, split: .training, questions: stage.questions)
+        let stream = TaskStream(
+            seed: recipe.seed,
+            split: .training,
+            questions: stage.questions,
+            tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact
+        )
         let shares = stage.shares
         let total = shares.reduce(0) { $0 + $1.share }
         return (0..<stage.sequences).map { offset in

@@ -8,9 +8,9 @@ import SparseInference
 struct Needles {
     let vocabulary: TaskVocabulary
     let hasHops: Bool
+    /// Tokens of text for each fact, its own included, about.
+    let tokensPerFact: Int
 
-    /// Tokens of prose for each fact, about.
-    private static let tokensPerFact = 40
     /// The most facts.
     private var mostFacts: Int { hasHops ? 32 : WordList.things.count }
     /// Tokens of a question with its answer and markers.
@@ -31,9 +31,9 @@ struct Needles {
     ///   - generator: makes the choices.
     /// - Returns: the conversation.
     func item(length: Int, questions: Int, _ generator: inout SplitMix64) -> TaskItem {
-        let asked = max(1, min(questions, (length / 3) / questionTokens))
+        let asked = max(1, min(questions, (length / 2) / questionTokens))
         let room = length - asked * questionTokens - 2
-        let count = min(mostFacts, max(asked, room / Self.tokensPerFact))
+        let count = min(mostFacts, max(asked, room / max(tokensPerFact, hasHops ? 15 : 8)))
         let facts = facts(count, &generator)
         var pending = facts.enumerated().flatMap { index, fact in fact.sentences.map { (index, $0) } }
             .shuffled(using: &generator)

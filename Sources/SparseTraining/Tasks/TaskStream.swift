@@ -19,11 +19,22 @@ package struct TaskStream: Sendable {
     package let split: Split
     /// The most questions of an item.
     package let questions: Int
+    /// Tokens of text for each fact that can be asked for, about.
+    package let tokensPerFact: Int
+
+    /// The usual density of facts.
+    package static let tokensPerFact = 40
 
     private let vocabulary = TaskVocabulary()
 
     /// A stream.
-    package init(seed: UInt64, split: Split, questions: Int = 16) {
+    package init(
+        seed: UInt64,
+        split: Split,
+        questions: Int = 16,
+        tokensPerFact: Int = TaskStream.tokensPerFact
+    ) {
+        self.tokensPerFact = tokensPerFact
         self.seed = seed
         self.split = split
         self.questions = questions
@@ -41,7 +52,7 @@ package struct TaskStream: Sendable {
         var generator = generator(kind, index)
         switch kind {
         case .needle, .hops:
-            return Needles(vocabulary: vocabulary, hasHops: kind == .hops)
+            return Needles(vocabulary: vocabulary, hasHops: kind == .hops, tokensPerFact: tokensPerFact)
                 .item(length: length, questions: questions, &generator)
         case .copy, .arithmetic, .brackets:
             return SmallTasks(vocabulary: vocabulary)
