@@ -17,6 +17,15 @@ void dsa_scalar_multiply_bf16(
 void dsa_scalar_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
 float dsa_scalar_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
 void dsa_scalar_prefetch(size_t count, const void *x);
+void dsa_scalar_gather_multiply_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
+    float *y);
+void dsa_scalar_gather_add_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
+    float *y);
+void dsa_scalar_scatter_add_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
+    size_t stride);
 // Scalar slots of the indexer that other tables point to.
 void dsa_scalar_key_tile_f32(dsa_format format, size_t keys, size_t dim, const void *rows, float *tile);
 void dsa_scalar_key_tile_bf16(dsa_format format, size_t keys, size_t dim, const void *rows, uint16_t *tile);

@@ -3,6 +3,81 @@ import CKernels
 // MARK: - Products of bfloat16
 
 extension Kernels {
+    /// The columns that gathered rows are multiplied by at once.
+    package static let lanes = Int(dsa_lanes)
+
+    /// `output[i] = rows[positions[i]] · matrix`.
+    ///
+    /// - Parameters:
+    ///   - positions: `[count]`.
+    ///   - rows: all rows.
+    ///   - matrix: `[columns, lanes]`.
+    ///   - output: `[count, lanes]`.
+    package static func multiply(
+        gathered positions: UnsafeBufferPointer<Int32>,
+        of rows: MatrixView,
+        by matrix: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        active.gather_multiply_f32(
+            positions.count,
+            positions.baseAddress,
+            rows.columns,
+            rows.base,
+            rows.stride,
+            matrix,
+            output
+        )
+    }
+
+    /// `output += weightsᵀ · rows[positions]`.
+    ///
+    /// - Parameters:
+    ///   - positions: `[count]`.
+    ///   - rows: all rows.
+    ///   - weights: `[count, lanes]`.
+    ///   - output: `[lanes, columns]`.
+    package static func add(
+        gathered positions: UnsafeBufferPointer<Int32>,
+        of rows: MatrixView,
+        times weights: UnsafePointer<Float>,
+        to output: UnsafeMutablePointer<Float>
+    ) {
+        active.gather_add_f32(
+            positions.count,
+            positions.baseAddress,
+            rows.columns,
+            rows.base,
+            rows.stride,
+            weights,
+            output
+        )
+    }
+
+    /// `rows[positions[i]] += weights[i] · matrix`; no position comes twice.
+    ///
+    /// - Parameters:
+    ///   - weights: `[count, lanes]`.
+    ///   - matrix: `[lanes, columns]`.
+    ///   - positions: `[count]`.
+    ///   - rows: all rows.
+    package static func scatter(
+        _ weights: UnsafePointer<Float>,
+        times matrix: UnsafePointer<Float>,
+        to positions: UnsafeBufferPointer<Int32>,
+        of rows: MutableMatrixView
+    ) {
+        active.scatter_add_f32(
+            positions.count,
+            positions.baseAddress,
+            rows.columns,
+            weights,
+            matrix,
+            rows.base,
+            rows.stride
+        )
+    }
+
     /// The columns of one panel of a packed factor.
     package static let panelColumns = Int(DSA_PANEL_COLUMNS)
 

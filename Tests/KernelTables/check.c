@@ -325,6 +325,8 @@ static void check_rest(const dsa_kernels *table, const dsa_kernels *scalar) {
         table->pack_rows_bf16 == scalar->pack_rows_bf16 && table->multiply_bf16 == scalar->multiply_bf16 &&
         table->rescale_e4m3_bf16 == scalar->rescale_e4m3_bf16 &&
         table->exp_sum_bf16 == scalar->exp_sum_bf16 &&
+        table->gather_multiply_f32 == scalar->gather_multiply_f32 &&
+        table->gather_add_f32 == scalar->gather_add_f32 && table->scatter_add_f32 == scalar->scatter_add_f32 &&
         table->key_tile_f32 == scalar->key_tile_f32 && table->key_tile_bf16 == scalar->key_tile_bf16 &&
         table->index_scores_f32 == scalar->index_scores_f32 &&
         table->index_scores_bf16 == scalar->index_scores_bf16 && table->ranks_above == scalar->ranks_above &&

@@ -25,6 +25,9 @@ typedef enum dsa_format { dsa_format_f32, dsa_format_bf16, dsa_format_e4m3 } dsa
 // The columns of a weight of E4M3 codes that share a scale.
 enum { dsa_block_columns = 128 };
 
+// The columns that gathered rows are multiplied by at once.
+enum { dsa_lanes = 16 };
+
 // The keys of a tile of the lightning indexer; pages hold as many.
 enum { dsa_tile_keys = 64 };
 
@@ -127,6 +130,27 @@ typedef struct dsa_kernels {
 
     // Asks for count bytes at x to be brought near; changes nothing.
     void (*prefetch)(size_t count, const void *x);
+
+    // MARK: Gathered rows (a training token and the rows it selected; error that of float32 sums in any order)
+    //
+    // Row p begins at rows + p * stride. Each of the three needs 32 * count * columns operations.
+
+    // y[i, j] = sum over c of rows[positions[i], c] * m[c, j].
+    void (*gather_multiply_f32)(
+        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride,
+        const float *m, // [columns, 16]
+        float *y);      // [count, 16]
+    // y[j, c] += sum over i of w[i, j] * rows[positions[i], c].
+    void (*gather_add_f32)(
+        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride,
+        const float *w, // [count, 16]
+        float *y);      // [16, columns]
+    // rows[positions[i], c] += sum over j of w[i, j] * m[j, c]; no position comes twice.
+    void (*scatter_add_f32)(
+        size_t count, const int32_t *positions, size_t columns,
+        const float *w, // [count, 16]
+        const float *m, // [16, columns]
+        float *rows, size_t stride);
 
     // MARK: Lightning indexer
     //

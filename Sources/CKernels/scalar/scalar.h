@@ -78,4 +78,14 @@ size_t dsa_scalar_ranks_above(
     size_t count, const float *scores, int32_t first, uint32_t floor, uint32_t *ranks, int32_t *positions);
 uint32_t dsa_scalar_keep_highest(size_t count, size_t wanted, uint32_t *ranks, int32_t *positions);
 
+void dsa_scalar_gather_multiply_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
+    float *y);
+void dsa_scalar_gather_add_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
+    float *y);
+void dsa_scalar_scatter_add_f32(
+    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
+    size_t stride);
+
 #endif

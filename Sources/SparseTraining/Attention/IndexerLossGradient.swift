@@ -83,12 +83,12 @@ struct IndexerLossGradient {
         let tokens = operands.keys.shape[0]
         return attention.withMatrix { attention in
             run(operands) { part, index, views in
-                let memory = SelectedMemory(slots: selection.slots, heads: heads, headDim: headDim)
-                let target = views.keyParts.rows(index * tokens..<(index + 1) * tokens)
+                let memory = SelectedMemory(slots: selection.slots, headDim: headDim)
+                let gradients = views.keyParts.rows(index * tokens..<(index + 1) * tokens)
                 for token in part {
-                    memory.gather(views.keys, selection[token])
-                    views.addSelected(token, attention[token], memory)
-                    memory.scatter(into: target)
+                    selection[token].prefix { $0 >= 0 }.withUnsafeBufferPointer { positions in
+                        views.addSelected(token, positions, attention[token], memory, keyGradients: gradients)
+                    }
                 }
             }
         }
@@ -199,34 +199,55 @@ private struct Views: Sendable {
     }
 
     /// One query token against the keys it selected.
-    func addSelected(_ token: Int, _ target: UnsafePointer<Float>, _ memory: SelectedMemory) {
-        let count = memory.positions.count
-        let keys = memory.keys.rows(0..<count)
-        let logits = memory.logits.rows(0..<count)
+    func addSelected(
+        _ token: Int,
+        _ positions: UnsafeBufferPointer<Int32>,
+        _ target: UnsafePointer<Float>,
+        _ memory: SelectedMemory,
+        keyGradients: MutableMatrixView
+    ) {
+        let (count, scores, weights) = (positions.count, memory.scores.base, weights[token])
         let query = queries.rows(token..<token + 1).reshaped(rows: heads, columns: keys.columns)
-        let (scores, weights) = (memory.scores.base, weights[token])
-        memory.queries.transpose(query)
-        BLAS.multiply(keys.view, memory.queries.view, into: logits)
-        for slot in 0..<count {
-            var sum: Float = 0
-            for head in 0..<heads {
-                sum += weights[head] * max(logits[slot][head], 0)
+        let gradients = queryGradients.rows(token..<token + 1).reshaped(rows: heads, columns: keys.columns)
+        let groups = stride(from: 0, to: heads, by: Kernels.lanes).map {
+            $0..<min($0 + Kernels.lanes, heads)
+        }
+        scores.update(repeating: 0, count: count)
+        for group in groups {
+            memory.score(positions, keys, query.rows(group))
+            for slot in 0..<count {
+                let logits = memory.logits[slot]
+                var sum: Float = 0
+                for (lane, head) in group.enumerated() {
+                    sum += weights[head] * max(logits[lane], 0)
+                }
+                scores[slot] += sum * factor
             }
-            scores[slot] = sum * factor
         }
         losses.base[token] = scores.differentiate(target: target, weight: lossWeight, count: count)
-        let weightGradients = weightGradients[token]
-        for slot in 0..<count {
-            let (line, gradient) = (logits[slot], factor * scores[slot])
-            for head in 0..<heads {
-                let logit = line[head]
-                weightGradients[head] += gradient * max(logit, 0)
-                line[head] = logit > 0 ? gradient * weights[head] : 0
+        for group in groups {
+            // With one group its logits are still there.
+            if groups.count > 1 { memory.score(positions, keys, query.rows(group)) }
+            for slot in 0..<count {
+                let (logits, gradient) = (memory.logits[slot], factor * scores[slot])
+                for (lane, head) in group.enumerated() {
+                    let logit = logits[lane]
+                    weightGradients[token][head] += gradient * max(logit, 0)
+                    logits[lane] = logit > 0 ? gradient * weights[head] : 0
+                }
+            }
+            memory.sums.fill(0)
+            Kernels.add(gathered: positions, of: keys, times: memory.logits.base, to: memory.sums.base)
+            Kernels.scatter(
+                memory.logits.base,
+                times: memory.transposed.base,
+                to: positions,
+                of: keyGradients
+            )
+            for (lane, head) in group.enumerated() {
+                gradients[head].update(from: memory.sums[lane], count: keys.columns)
             }
         }
-        let gradients = queryGradients.rows(token..<token + 1).reshaped(rows: heads, columns: keys.columns)
-        BLAS.multiply(transposed: logits.view, keys.view, into: gradients)
-        BLAS.multiply(logits.view, query, into: memory.gradients.rows(0..<count))
     }
 }
 
@@ -245,36 +266,31 @@ private final class VisibleMemory {
     }
 }
 
-/// One worker's gathered keys.
+/// One worker's numbers of a group of heads against selected keys.
 private final class SelectedMemory {
-    let keys: MutableMatrixView  // [slots, headDim]
-    let gradients: MutableMatrixView  // [slots, headDim]
-    let logits: MutableMatrixView  // [slots, heads]
-    let queries: MutableMatrixView  // [headDim, heads]
+    let queries: MutableMatrixView  // [headDim, lanes]
+    let transposed: MutableMatrixView  // [lanes, headDim]
+    let logits: MutableMatrixView  // [slots, lanes]
     let scores: MutableMatrixView  // [1, slots]
-    private(set) var positions: ArraySlice<Int32> = []
+    let sums: MutableMatrixView  // [lanes, headDim]
     private let scratch: Scratch
 
-    init(slots: Int, heads: Int, headDim: Int) {
-        scratch = Scratch(floats: 2 * slots * headDim + (heads + 1) * slots + headDim * heads)
-        keys = scratch.matrix(rows: slots, columns: headDim)
-        gradients = scratch.matrix(rows: slots, columns: headDim)
-        logits = scratch.matrix(rows: slots, columns: heads)
-        queries = scratch.matrix(rows: headDim, columns: heads)
+    init(slots: Int, headDim: Int) {
+        let lanes = Kernels.lanes
+        scratch = Scratch(floats: 3 * headDim * lanes + slots * (lanes + 1))
+        queries = scratch.matrix(rows: headDim, columns: lanes)
+        transposed = scratch.matrix(rows: lanes, columns: headDim)
+        logits = scratch.matrix(rows: slots, columns: lanes)
         scores = scratch.matrix(rows: 1, columns: slots)
+        sums = scratch.matrix(rows: lanes, columns: headDim)
     }
 
-    func gather(_ source: MatrixView, _ slots: ArraySlice<Int32>) {
-        positions = slots.prefix { $0 >= 0 }
-        for (row, position) in positions.enumerated() {
-            keys[row].update(from: source[Int(position)], count: keys.columns)
-        }
-    }
-
-    func scatter(into target: MutableMatrixView) {
-        for (row, position) in positions.enumerated() {
-            Kernels.add(gradients[row], times: 1, to: target[Int(position)], count: keys.columns)
-        }
+    /// The logits of some heads; lanes without a head hold 0.
+    func score(_ positions: UnsafeBufferPointer<Int32>, _ keys: MatrixView, _ query: MatrixView) {
+        transposed.fill(0)
+        transposed.rows(0..<query.rows).copy(from: query)
+        queries.transpose(transposed.view)
+        Kernels.multiply(gathered: positions, of: keys, by: queries.base, into: logits.base)
     }
 }
 

@@ -2,7 +2,7 @@ import SparseAttention
 
 /// The backward pass of attention to selected tokens, in absorbed form: all heads share the latent rows.
 ///
-/// Each query token gathers the rows it selected, computes its probabilities again from the log-sum-exp, and scatters
+/// Each query token goes through the rows it selected, computes its probabilities again from the log-sum-exp, and scatters
 /// the rows' gradients back. Query tokens are cut into a fixed number of parts with sums of their own, added in order:
 /// the result does not depend on the number of threads.
 struct SelectedAttentionGradient {
@@ -70,22 +70,26 @@ struct SelectedAttentionGradient {
                                 for token in index * part..<max(index * part, min((index + 1) * part, tokens))
                                 {
                                     let heads = token * sizes.heads..<(token + 1) * sizes.heads
-                                    memory.gather(rows, operands.selection[token])
                                     let query = Query(
                                         sizes: sizes,
                                         scale: scale,
+                                        rows: rows,
                                         queries: queries.rows(heads),
                                         gradient: gradient.rows(heads),
                                         logSumExp: logSumExp[token],
                                         corrections: corrections[token]
                                     )
-                                    query.run(
-                                        memory,
-                                        queryGradients: queryGradients.rows(heads),
-                                        sums: sums.rows(heads),
-                                        attention: attention[token]
-                                    )
-                                    memory.scatter(into: target)
+                                    let positions = operands.selection[token].prefix { $0 >= 0 }
+                                    positions.withUnsafeBufferPointer { positions in
+                                        query.run(
+                                            positions,
+                                            memory,
+                                            queryGradients: queryGradients.rows(heads),
+                                            sums: sums.rows(heads),
+                                            rowGradients: target,
+                                            attention: attention[token]
+                                        )
+                                    }
                                 }
                             }
                         )
@@ -100,47 +104,23 @@ struct SelectedAttentionGradient {
     }
 }
 
-/// One worker's gathered rows, and what the query token at hand gives each of them.
-///
-/// Rows come first and heads second: products with few heads are fastest without a transposed factor.
+/// One worker's numbers of a group of heads: those of queries in the first half of the lanes, of gradients in the second.
 private final class Memory {
-    let sizes: LatentAttention.Dimensions
-    let rows: MutableMatrixView  // [slots, rowDim]
-    let gradients: MutableMatrixView  // [slots, rowDim]
-    let probabilities: MutableMatrixView  // [slots, heads]
-    let scores: MutableMatrixView  // [slots, heads]
-    let queries: MutableMatrixView  // [rowDim, heads]
-    let sumGradients: MutableMatrixView  // [latentDim, heads]
-    private(set) var positions: ArraySlice<Int32> = []
+    let factors: MutableMatrixView  // [rowDim, lanes]
+    let transposed: MutableMatrixView  // [lanes, rowDim]
+    let weights: MutableMatrixView  // [slots, lanes]
+    let probabilities: MutableMatrixView  // [slots, lanes / 2]
+    let sums: MutableMatrixView  // [lanes, rowDim]
     private let scratch: Scratch
 
     init(slots: Int, sizes: LatentAttention.Dimensions) {
-        self.sizes = sizes
-        scratch = Scratch(
-            floats: 2 * slots * sizes.rowDim + 2 * sizes.heads * slots
-                + (sizes.rowDim + sizes.latentDim) * sizes.heads
-        )
-        rows = scratch.matrix(rows: slots, columns: sizes.rowDim)
-        gradients = scratch.matrix(rows: slots, columns: sizes.rowDim)
-        probabilities = scratch.matrix(rows: slots, columns: sizes.heads)
-        scores = scratch.matrix(rows: slots, columns: sizes.heads)
-        queries = scratch.matrix(rows: sizes.rowDim, columns: sizes.heads)
-        sumGradients = scratch.matrix(rows: sizes.latentDim, columns: sizes.heads)
-    }
-
-    /// Copies the rows at the positions in use, which come before the unused slots.
-    func gather(_ source: MatrixView, _ slots: ArraySlice<Int32>) {
-        positions = slots.prefix { $0 >= 0 }
-        for (row, position) in positions.enumerated() {
-            rows[row].update(from: source[Int(position)], count: sizes.rowDim)
-        }
-    }
-
-    /// Adds the gradients of the gathered rows to where they came from.
-    func scatter(into target: MutableMatrixView) {
-        for (row, position) in positions.enumerated() {
-            Kernels.add(gradients[row], times: 1, to: target[Int(position)], count: sizes.rowDim)
-        }
+        let lanes = Kernels.lanes
+        scratch = Scratch(floats: 3 * sizes.rowDim * lanes + slots * (lanes + lanes / 2))
+        factors = scratch.matrix(rows: sizes.rowDim, columns: lanes)
+        transposed = scratch.matrix(rows: lanes, columns: sizes.rowDim)
+        weights = scratch.matrix(rows: slots, columns: lanes)
+        probabilities = scratch.matrix(rows: slots, columns: lanes / 2)
+        sums = scratch.matrix(rows: lanes, columns: sizes.rowDim)
     }
 }
 
@@ -148,52 +128,88 @@ private final class Memory {
 private struct Query {
     let sizes: LatentAttention.Dimensions
     let scale: Float
+    let rows: MatrixView  // [tokens, rowDim]
     let queries: MatrixView  // [heads, rowDim]
     let gradient: MatrixView  // [heads, latentDim]
     let logSumExp: UnsafePointer<Float>  // [heads]
     let corrections: UnsafePointer<Float>  // [heads]
 
+    /// The heads of a group.
+    private static let groupHeads = Kernels.lanes / 2
+
     func run(
+        _ positions: UnsafeBufferPointer<Int32>,
         _ memory: Memory,
         queryGradients: MutableMatrixView,
         sums: MutableMatrixView,
+        rowGradients: MutableMatrixView,
         attention: UnsafeMutablePointer<Float>
     ) {
-        let (count, heads) = (memory.positions.count, sizes.heads)
-        let rows = memory.rows.rows(0..<count).view
-        let latents = rows.columns(0..<sizes.latentDim)
-        let probabilities = memory.probabilities.rows(0..<count)
-        let scores = memory.scores.rows(0..<count)
-        memory.queries.transpose(queries)
-        memory.sumGradients.transpose(gradient)
-        BLAS.multiply(rows, memory.queries.view, scale: scale, into: probabilities)
-        BLAS.multiply(latents, memory.sumGradients.view, into: scores)
-        for slot in 0..<count {
-            let line = probabilities[slot]
-            for head in 0..<heads {
-                line[head] -= logSumExp[head]
+        for first in stride(from: 0, to: sizes.heads, by: Self.groupHeads) {
+            let heads = first..<min(first + Self.groupHeads, sizes.heads)
+            load(heads, memory)
+            Kernels.multiply(
+                gathered: positions,
+                of: rows,
+                by: memory.factors.base,
+                into: memory.weights.base
+            )
+            weigh(heads, slots: positions.count, memory, attention: attention)
+            memory.sums.fill(0)
+            Kernels.add(gathered: positions, of: rows, times: memory.weights.base, to: memory.sums.base)
+            Kernels.scatter(
+                memory.weights.base,
+                times: memory.transposed.base,
+                to: positions,
+                of: rowGradients
+            )
+            for (lane, head) in heads.enumerated() {
+                queryGradients[head].update(from: memory.sums[lane], count: sizes.rowDim)
+                sums[head].update(from: memory.sums[Self.groupHeads + lane], count: sizes.latentDim)
             }
         }
-        _ = Kernels.exponentiate(probabilities.base, scale: 1, shift: 0, count: count * heads)
-        for slot in 0..<count {
-            let (p, ds) = (probabilities[slot], scores[slot])
+    }
+
+    /// Lays out the queries and gradients of some heads; lanes without a head hold 0.
+    private func load(_ heads: Range<Int>, _ memory: Memory) {
+        memory.transposed.fill(0)
+        for (lane, head) in heads.enumerated() {
+            memory.transposed[lane].update(from: queries[head], count: sizes.rowDim)
+            memory.transposed[Self.groupHeads + lane].update(from: gradient[head], count: sizes.latentDim)
+        }
+        memory.factors.transpose(memory.transposed.view)
+    }
+
+    /// Turns scores and their counterparts into gradients of scores and probabilities.
+    private func weigh(
+        _ heads: Range<Int>,
+        slots: Int,
+        _ memory: Memory,
+        attention: UnsafeMutablePointer<Float>
+    ) {
+        let (group, probabilities) = (Self.groupHeads, memory.probabilities)
+        for slot in 0..<slots {
+            let (source, target) = (memory.weights[slot], probabilities[slot])
+            for lane in 0..<heads.count {
+                target[lane] = scale * source[lane] - logSumExp[heads.lowerBound + lane]
+            }
+            for lane in heads.count..<group {
+                target[lane] = -.infinity
+            }
+        }
+        _ = Kernels.exponentiate(probabilities.base, scale: 1, shift: 0, count: slots * group)
+        let share = 1 / Float(sizes.heads)
+        for slot in 0..<slots {
+            let (weights, line) = (memory.weights[slot], probabilities[slot])
             var sum: Float = 0
-            for head in 0..<heads {
-                sum += p[head]
-                ds[head] = p[head] * (ds[head] - corrections[head]) * scale
+            for lane in 0..<heads.count {
+                let correction = corrections[heads.lowerBound + lane]
+                sum += line[lane]
+                weights[lane] = line[lane] * (weights[group + lane] - correction) * scale
+                weights[group + lane] = line[lane]
             }
-            attention[slot] = sum / Float(heads)
+            attention[slot] += sum * share
         }
-        BLAS.multiply(transposed: probabilities.view, latents, into: sums)
-        BLAS.multiply(transposed: scores.view, rows, into: queryGradients)
-        let rowGradients = memory.gradients.rows(0..<count)
-        BLAS.multiply(scores.view, queries, into: rowGradients)
-        BLAS.multiply(
-            probabilities.view,
-            gradient,
-            accumulating: true,
-            into: rowGradients.columns(0..<sizes.latentDim)
-        )
     }
 }
 
