@@ -215,26 +215,27 @@ private struct Views: Sendable {
         scores.update(repeating: 0, count: count)
         for group in groups {
             memory.score(positions, keys, query.rows(group))
+            let factors = factor * Lanes(first: group.count, of: weights + group.lowerBound)
             for slot in 0..<count {
-                let logits = memory.logits[slot]
-                var sum: Float = 0
-                for (lane, head) in group.enumerated() {
-                    sum += weights[head] * max(logits[lane], 0)
-                }
-                scores[slot] += sum * factor
+                let logits = memory.logits.base.lanes(at: slot * Lanes.scalarCount)
+                scores[slot] += (factors * logits.kept(wherePositive: logits)).total
             }
         }
         losses.base[token] = scores.differentiate(target: target, weight: lossWeight, count: count)
         for group in groups {
             // With one group its logits are still there.
             if groups.count > 1 { memory.score(positions, keys, query.rows(group)) }
+            let factors = factor * Lanes(first: group.count, of: weights + group.lowerBound)
+            var sums = Lanes.zero
             for slot in 0..<count {
-                let (logits, gradient) = (memory.logits[slot], factor * scores[slot])
-                for (lane, head) in group.enumerated() {
-                    let logit = logits[lane]
-                    weightGradients[token][head] += gradient * max(logit, 0)
-                    logits[lane] = logit > 0 ? gradient * weights[head] : 0
-                }
+                let logits = memory.logits.base.lanes(at: slot * Lanes.scalarCount)
+                let gradient = scores[slot]
+                sums += (factor * gradient) * logits.kept(wherePositive: logits)
+                let passed = (factors * gradient).kept(wherePositive: logits)
+                memory.logits.base.setLanes(passed, at: slot * Lanes.scalarCount)
+            }
+            for (lane, head) in group.enumerated() {
+                weightGradients[token][head] = sums[lane]
             }
             memory.sums.fill(0)
             Kernels.add(gathered: positions, of: keys, times: memory.logits.base, to: memory.sums.base)

@@ -187,28 +187,28 @@ private struct Query {
         _ memory: Memory,
         attention: UnsafeMutablePointer<Float>
     ) {
-        let (group, probabilities) = (Self.groupHeads, memory.probabilities)
-        for slot in 0..<slots {
-            let (source, target) = (memory.weights[slot], probabilities[slot])
-            for lane in 0..<heads.count {
-                target[lane] = scale * source[lane] - logSumExp[heads.lowerBound + lane]
-            }
-            for lane in heads.count..<group {
-                target[lane] = -.infinity
-            }
+        let group = Self.groupHeads
+        let (weights, probabilities) = (memory.weights.base, memory.probabilities.base)
+        // A lane without a head gets a probability of 0.
+        var shifts = SIMD8<Float>(repeating: .infinity)
+        var means = SIMD8<Float>.zero
+        for (lane, head) in heads.enumerated() {
+            shifts[lane] = logSumExp[head]
+            means[lane] = corrections[head]
         }
-        _ = Kernels.exponentiate(probabilities.base, scale: 1, shift: 0, count: slots * group)
+        for slot in 0..<slots {
+            let scores = weights.lanes(at: slot * Lanes.scalarCount).lowHalf
+            UnsafeMutableRawPointer(probabilities + slot * group)
+                .storeBytes(of: scale * scores - shifts, as: SIMD8<Float>.self)
+        }
+        _ = Kernels.exponentiate(probabilities, scale: 1, shift: 0, count: slots * group)
         let share = 1 / Float(sizes.heads)
         for slot in 0..<slots {
-            let (weights, line) = (memory.weights[slot], probabilities[slot])
-            var sum: Float = 0
-            for lane in 0..<heads.count {
-                let correction = corrections[heads.lowerBound + lane]
-                sum += line[lane]
-                weights[lane] = line[lane] * (weights[group + lane] - correction) * scale
-                weights[group + lane] = line[lane]
-            }
-            attention[slot] += sum * share
+            let line = UnsafeRawPointer(probabilities + slot * group).loadUnaligned(as: SIMD8<Float>.self)
+            let counterparts = weights.lanes(at: slot * Lanes.scalarCount).highHalf
+            let gradients = line * (counterparts - means) * scale
+            weights.setLanes(Lanes(lowHalf: gradients, highHalf: line), at: slot * Lanes.scalarCount)
+            attention[slot] += share * Lanes(lowHalf: line, highHalf: .zero).total
         }
     }
 }
