@@ -3,6 +3,9 @@ import CKernels
 // MARK: - Products of bfloat16
 
 extension Kernels {
+    /// Whether gathered rows meet a few heads faster than in a product of matrices.
+    static var gathers: Bool { active.gathers_f32 }
+
     /// The columns that gathered rows are multiplied by at once.
     package static let lanes = Int(dsa_lanes)
 

@@ -39,6 +39,7 @@ const dsa_kernels dsa_avx512_kernels = {
     .rescale_e4m3_bf16 = dsa_avx512_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_avx512_exp_sum_bf16,
     .prefetch = dsa_scalar_prefetch,
+    .gathers_f32 = true,
     .gather_multiply_f32 = dsa_avx512_gather_multiply_f32,
     .gather_add_f32 = dsa_avx512_gather_add_f32,
     .scatter_add_f32 = dsa_avx512_scatter_add_f32,

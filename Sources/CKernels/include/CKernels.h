@@ -135,6 +135,9 @@ typedef struct dsa_kernels {
     //
     // Row p begins at rows + p * stride. Each of the three needs 32 * count * columns operations.
 
+    // Whether these are faster than products of matrices for a few heads.
+    bool gathers_f32;
+
     // y[i, j] = sum over c of rows[positions[i], c] * m[c, j].
     void (*gather_multiply_f32)(
         size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride,

@@ -36,6 +36,7 @@ const dsa_kernels dsa_neon_kernels = {
     .rescale_e4m3_bf16 = dsa_scalar_rescale_e4m3_bf16,
     .exp_sum_bf16 = dsa_scalar_exp_sum_bf16,
     .prefetch = dsa_scalar_prefetch,
+    .gathers_f32 = false,
     .gather_multiply_f32 = dsa_scalar_gather_multiply_f32,
     .gather_add_f32 = dsa_scalar_gather_add_f32,
     .scatter_add_f32 = dsa_scalar_scatter_add_f32,

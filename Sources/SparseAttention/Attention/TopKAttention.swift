@@ -94,6 +94,17 @@ public struct TopKAttention: Sendable {
                 )
             }
         }
+        if Kernels.gathers, heads <= GatheredTile.mostHeads, activations == .float32 {
+            return attend(queries, to: latents, at: selection) {
+                GatheredTile(
+                    heads: heads,
+                    slots: max(selection.slots, 1),
+                    rowDim: latents.columns,
+                    valueDim: valueDim,
+                    scale: scale
+                )
+            }
+        }
         return attend(queries, to: latents, at: selection) {
             SelectionMemory(
                 heads: heads,
@@ -206,7 +217,9 @@ extension RoundedTile: SelectionTile {
     }
 }
 
-/// The same in float32.
+extension GatheredTile: SelectionTile {}
+
+/// The same in float32, for many heads.
 private final class SelectionMemory: SelectionTile {
     let softmax: OnlineSoftmax
 

@@ -54,6 +54,17 @@ package struct RowsView: @unchecked Sendable {
         )
     }
 
+    /// The rows as they lie in memory; nil when they are not float32, or in blocks.
+    var matrix: MatrixView? {
+        guard case .numbers(.float32, let stride) = storage else { return nil }
+        return MatrixView(
+            base: base.assumingMemoryBound(to: Float.self),
+            rows: rows,
+            columns: columns,
+            stride: stride
+        )
+    }
+
     /// Floats of working memory `tile` needs for `rows` rows.
     package func scratchFloats(rows: Int) -> Int {
         if case .numbers(.float32, _) = storage { 0 } else { rows * columns }
