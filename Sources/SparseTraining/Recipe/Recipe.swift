@@ -39,6 +39,8 @@ public struct Recipe: Equatable, Sendable, Codable {
         public var questions: Int
         /// Tokens of text for each fact that can be asked for, about; 40 when nil.
         public var tokensPerFact: Int?
+        /// How often each fact is stated again; never when nil.
+        public var restatements: Int?
         /// The rate of each step.
         public var learningRate: LearningRate
         /// The rate of the indexer's parameters, as a multiple of it.
@@ -143,6 +145,7 @@ extension Recipe.Stage {
             ("steps", steps, 1...10_000_000), ("sequences", sequences, 1...4096),
             ("length", length, 64...1_048_576), ("questions", questions, 1...1024),
             ("topK", topK ?? 1, 1...1_048_576), ("tokensPerFact", tokensPerFact ?? 40, 1...1_048_576),
+            ("restatements", restatements ?? 0, 0...64),
             ("learningRate.warmUpSteps", learningRate.warmUpSteps, 0...10_000_000),
         ]
         for (field, value, range) in limits {

@@ -148,7 +148,8 @@ public final class TrainingRun {
             seed: recipe.seed,
             split: .training,
             questions: stage.questions,
-            tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact
+            tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact,
+            restatements: stage.restatements ?? 0
         )
         let shares = stage.shares
         let total = shares.reduce(0) { $0 + $1.share }

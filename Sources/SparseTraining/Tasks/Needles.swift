@@ -10,6 +10,8 @@ struct Needles {
     let hasHops: Bool
     /// Tokens of text for each fact, its own included, about.
     let tokensPerFact: Int
+    /// How often each fact is stated again.
+    let restatements: Int
 
     /// The most facts.
     private var mostFacts: Int { hasHops ? 32 : WordList.things.count }
@@ -33,13 +35,16 @@ struct Needles {
     func item(length: Int, questions: Int, _ generator: inout SplitMix64) -> TaskItem {
         let asked = max(1, min(questions, (length / 2) / questionTokens))
         let room = length - asked * questionTokens - 2
-        let count = min(mostFacts, max(asked, room / max(tokensPerFact, hasHops ? 15 : 8)))
+        let least = (hasHops ? 15 : 8) * (1 + restatements)
+        let count = min(mostFacts, max(asked, room / max(tokensPerFact, least)))
         let facts = facts(count, &generator)
-        var pending = facts.enumerated().flatMap { index, fact in fact.sentences.map { (index, $0) } }
-            .shuffled(using: &generator)
+        var pending = (0...restatements).flatMap { _ in
+            facts.enumerated().flatMap { index, fact in fact.sentences.map { (index, $0) } }
+        }.shuffled(using: &generator)
         let factTokens = pending.reduce(0) { $0 + $1.1.count }
         var writer = ConversationWriter(hasHops ? .hops : .needle, vocabulary)
         var places = [[Range<Int>]](repeating: [], count: count)
+        var stated = Set<[String]>()
         var prose = Prose()
         // Facts come at even odds wherever there is still prose to write.
         var proseRoom = room - factTokens - Prose.longestSentence
@@ -48,7 +53,11 @@ struct Needles {
             let share = Double(pending.count) / (Double(pending.count) + Double(max(proseRoom, 0)) / 8)
             if !pending.isEmpty, Double.random(in: 0..<1, using: &generator) < share {
                 let (index, sentence) = pending.removeLast()
-                places[index].append(writer.text(isFirst ? Self.first(sentence) : sentence))
+                if stated.insert(sentence).inserted {
+                    places[index].append(writer.text(isFirst ? Self.first(sentence) : sentence))
+                } else {
+                    writer.recall(sentence)
+                }
             } else {
                 let sentence = prose.sentence(&generator, isFirst: isFirst)
                 proseRoom -= sentence.count

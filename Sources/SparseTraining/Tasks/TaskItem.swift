@@ -73,6 +73,13 @@ struct ConversationWriter {
         return start..<item.tokens.count
     }
 
+    /// Adds a fact that was stated before: what it ends with can be known, and counts as an answer does.
+    mutating func recall(_ fact: [String]) {
+        text(Array(fact.dropLast(2)))
+        text(Array(fact.suffix(2).prefix(1)), weight: 1)
+        text(Array(fact.suffix(1)))
+    }
+
     /// Adds a question with its answer; the first belongs to the turn of the text.
     mutating func ask(_ question: [String], answer: [String], needles: [Range<Int>] = []) {
         if !item.questions.isEmpty { add([TaskVocabulary.user], weight: 0) }

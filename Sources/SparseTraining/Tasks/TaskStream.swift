@@ -22,6 +22,9 @@ package struct TaskStream: Sendable {
     /// Tokens of text for each fact that can be asked for, about.
     package let tokensPerFact: Int
 
+    /// How often each fact is stated again.
+    package let restatements: Int
+
     /// The usual density of facts.
     package static let tokensPerFact = 40
 
@@ -32,8 +35,10 @@ package struct TaskStream: Sendable {
         seed: UInt64,
         split: Split,
         questions: Int = 16,
-        tokensPerFact: Int = TaskStream.tokensPerFact
+        tokensPerFact: Int = TaskStream.tokensPerFact,
+        restatements: Int = 0
     ) {
+        self.restatements = restatements
         self.tokensPerFact = tokensPerFact
         self.seed = seed
         self.split = split
@@ -52,8 +57,13 @@ package struct TaskStream: Sendable {
         var generator = generator(kind, index)
         switch kind {
         case .needle, .hops:
-            return Needles(vocabulary: vocabulary, hasHops: kind == .hops, tokensPerFact: tokensPerFact)
-                .item(length: length, questions: questions, &generator)
+            return Needles(
+                vocabulary: vocabulary,
+                hasHops: kind == .hops,
+                tokensPerFact: tokensPerFact,
+                restatements: restatements
+            )
+            .item(length: length, questions: questions, &generator)
         case .copy, .arithmetic, .brackets:
             return SmallTasks(vocabulary: vocabulary)
                 .item(kind, length: length, questions: questions * 4, &generator)

@@ -40,6 +40,23 @@ final class TaskTests: XCTestCase {
         }
     }
 
+    func testFactsAreStatedAgainAndCountThen() throws {
+        let tokenizer = try tokenizer()
+        let stream = TaskStream(seed: 6, split: .training, questions: 4, tokensPerFact: 24, restatements: 2)
+        let item = stream.item(.needle, 0, length: 400)
+        XCTAssertLessThanOrEqual(item.tokens.count, 400)
+        let answers = item.questions.reduce(0) { $0 + $1.answer.count }
+        let text = try tokenizer.decode(item.tokens)
+        for question in item.questions {
+            let fact = try tokenizer.decode(Array(item.tokens[question.needles[0]]))
+            XCTAssertEqual(text.components(separatedBy: fact.drop { $0 == " " }).count, 4, "\(fact): \(text)")
+            XCTAssertTrue(question.needles[0].allSatisfy { item.weights[$0] < 1 })
+        }
+        let recalled = item.weights.filter { $0 == 1 }.count - answers
+        XCTAssertGreaterThan(recalled, 0)
+        XCTAssertEqual(recalled % 2, 0, "two restatements of each fact")
+    }
+
     func testAnswersFollowFromTheirNeedles() throws {
         let tokenizer = try tokenizer()
         let stream = TaskStream(seed: 3, split: .evaluation)
