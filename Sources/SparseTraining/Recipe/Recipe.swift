@@ -102,7 +102,37 @@ extension Recipe {
         } catch let error as DecodingError {
             throw RecipeFault(error, file: url.lastPathComponent)
         }
+        try refuseUnknownFields(data, file: url.lastPathComponent)
         try validate()
+    }
+
+    /// Refuses fields that a recipe does not have: one that is misspelt would be ignored in silence.
+    private func refuseUnknownFields(_ data: Data, file: String) throws {
+        let given = try JSONSerialization.jsonObject(with: data)
+        // Every field that may be left out is set, so that it is written.
+        var full = self
+        full.stages = stages.map(\.withEveryField)
+        let known = try JSONSerialization.jsonObject(with: JSONEncoder().encode(full))
+        if let field = Self.unknownField(in: given, known: known, path: "") {
+            throw RecipeFault.malformed(file: file, field: field, reason: "is not a field of a recipe")
+        }
+    }
+
+    private static func unknownField(in given: Any, known: Any, path: String) -> String? {
+        if let given = given as? [Any], let known = known as? [Any] {
+            for (index, pair) in zip(given, known).enumerated() {
+                if let field = unknownField(in: pair.0, known: pair.1, path: "\(path)[\(index)]") {
+                    return field
+                }
+            }
+        }
+        guard let given = given as? [String: Any], let known = known as? [String: Any] else { return nil }
+        for (key, value) in given.sorted(by: { $0.key < $1.key }) {
+            let inner = path.isEmpty ? key : "\(path).\(key)"
+            guard let counterpart = known[key] else { return inner }
+            if let field = unknownField(in: value, known: counterpart, path: inner) { return field }
+        }
+        return nil
     }
 
     /// Checks that every value is one it may be.
@@ -135,6 +165,20 @@ extension Recipe {
 }
 
 extension Recipe.Stage {
+    /// The same with a value in every field that may be left out.
+    fileprivate var withEveryField: Recipe.Stage {
+        var full = self
+        full.tokensPerFact = tokensPerFact ?? 0
+        full.restatements = restatements ?? 0
+        full.indexerRate = indexerRate ?? 0
+        full.topK = topK ?? 0
+        full.optimizer = optimizer ?? .init()
+        full.clip = clip ?? 0
+        full.biasSpeed = biasSpeed ?? 0
+        full.balanceLoss = balanceLoss ?? 0
+        return full
+    }
+
     /// The tasks with their shares, in a fixed order.
     package var shares: [(kind: TaskKind, share: Double)] {
         TaskKind.allCases.compactMap { kind in mixture[kind.rawValue].map { (kind, $0) } }

@@ -104,6 +104,11 @@ final class TrainingRunTests: XCTestCase {
             ("\"name\": \"warm-up\"", "\"name\": \"dense\"", "names of their own"),
             ("\"clip\": 1", "\"clip\": -1", "dense.clip is -1.0, expected a positive number"),
             ("\"seed\": 3", "\"seed\": true", "recipe.json: seed"),
+            ("\"biasSpeed\"", "\"biasSped\"", "stages[0].biasSped: is not a field of a recipe"),
+            (
+                "\"warmUpSteps\": 1,", "\"warmUpSteps\": 1, \"x\": 1,",
+                "stages[0].learningRate.x: is not a field"
+            ),
         ] {
             try Data(TinyRun.recipe.replacingOccurrences(of: from, with: to).utf8)
                 .write(to: folder.appendingPathComponent("recipe.json"))
