@@ -54,15 +54,16 @@ let package = Package(
         ),
         .target(name: "SparseInference", dependencies: ["SparseAttention"], swiftSettings: settings),
         .target(name: "SparseTraining", dependencies: ["SparseInference"], swiftSettings: settings),
+        .target(name: "Drawing", swiftSettings: settings),
         .target(name: "Conformance", dependencies: ["SparseTraining"], swiftSettings: settings),
         .executableTarget(
             name: "dsa",
-            dependencies: ["SparseInference", "SparseTraining", "Conformance", argumentParser],
+            dependencies: ["SparseInference", "SparseTraining", "Conformance", "Drawing", argumentParser],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "dsa-bench",
-            dependencies: ["SparseTraining", argumentParser],
+            dependencies: ["SparseTraining", "Drawing", argumentParser],
             path: "Benchmarks",
             swiftSettings: settings
         ),
