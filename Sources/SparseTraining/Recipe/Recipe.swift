@@ -41,12 +41,18 @@ public struct Recipe: Equatable, Sendable, Codable {
         public var tokensPerFact: Int?
         /// How often each fact is stated again; never when nil.
         public var restatements: Int?
+        /// The most facts of a text, phrases among them; as many as fit when nil.
+        ///
+        /// Every number up to it occurs.
+        public var mostFacts: Int?
         /// The rate of each step.
         public var learningRate: LearningRate
         /// The rate of the indexer's parameters, as a multiple of it.
         public var indexerRate: Float?
         /// The tokens the indexer selects; the model's when nil.
         public var topK: Int?
+        /// Whether the indexers begin at the leading directions of the main attention; where they are when nil.
+        public var closedFormStart: Bool?
         /// The optimizer's settings; DeepSeek-V3's when nil.
         public var optimizer: AdamW.Settings?
         /// The largest norm of a gradient; not limited when nil.
@@ -170,8 +176,10 @@ extension Recipe.Stage {
         var full = self
         full.tokensPerFact = tokensPerFact ?? 0
         full.restatements = restatements ?? 0
+        full.mostFacts = mostFacts ?? 0
         full.indexerRate = indexerRate ?? 0
         full.topK = topK ?? 0
+        full.closedFormStart = closedFormStart ?? false
         full.optimizer = optimizer ?? .init()
         full.clip = clip ?? 0
         full.biasSpeed = biasSpeed ?? 0
@@ -189,7 +197,7 @@ extension Recipe.Stage {
             ("steps", steps, 1...10_000_000), ("sequences", sequences, 1...4096),
             ("length", length, 64...1_048_576), ("questions", questions, 1...1024),
             ("topK", topK ?? 1, 1...1_048_576), ("tokensPerFact", tokensPerFact ?? 40, 1...1_048_576),
-            ("restatements", restatements ?? 0, 0...64),
+            ("restatements", restatements ?? 0, 0...64), ("mostFacts", mostFacts ?? 2, 2...1_048_576),
             ("learningRate.warmUpSteps", learningRate.warmUpSteps, 0...10_000_000),
         ]
         for (field, value, range) in limits {

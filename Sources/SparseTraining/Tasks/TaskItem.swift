@@ -1,9 +1,13 @@
+package import SparseInference
+
 /// What a model is asked to do in an item.
 package enum TaskKind: String, CaseIterable, Codable, Sendable {
     /// Facts in a long text, asked for at its end.
     case needle
     /// Facts that lead to one another.
     case hops
+    /// Phrases of random words, stated again and again.
+    case phrases
     /// A list of words, repeated with one of them exchanged.
     case copy
     /// Sums and differences.
@@ -35,6 +39,50 @@ package struct TaskItem: Sendable {
 
     init(_ kind: TaskKind) {
         self.kind = kind
+    }
+}
+
+/// A long text with facts in it, and questions of which each can be asked right behind it.
+package struct NeedleDocument: Sendable {
+    /// The tokens, from the begin marker on; the user's turn is still open.
+    package let tokens: [Int]
+    /// The questions.
+    package let questions: [Question]
+
+    /// A question.
+    package struct Question: Sendable {
+        /// The question, as text.
+        package let text: String
+        /// Its tokens and the markers of the answer's turn.
+        package let prompt: [Int]
+        /// The answer, end marker included.
+        package let answer: [Int]
+        /// The facts it follows from, as ranges of the document's tokens.
+        package let needles: [Range<Int>]
+    }
+}
+
+extension NeedleDocument {
+    /// A text of one's own, as a user's turn in the plain encoding of the family.
+    ///
+    /// - Parameters:
+    ///   - text: the text.
+    ///   - questions: asked right behind it.
+    ///   - tokenizer: the model's; has to know the markers of turns.
+    /// - Throws: `SparseInferenceError.request` without a tokenizer.
+    package init(_ text: String, questions: [String], tokenizer: Tokenizer?) throws {
+        guard let tokenizer else { throw SparseInferenceError.request(.noTokenizer) }
+        let markers = TaskVocabulary.markers
+        let turn = markers[TaskVocabulary.assistant] + markers[TaskVocabulary.endOfThinking]
+        tokens = tokenizer.encode(markers[TaskVocabulary.user] + text, addingSpecialTokens: true)
+        self.questions = questions.map { question in
+            Question(
+                text: question,
+                prompt: tokenizer.encode(" " + question + turn),
+                answer: [],
+                needles: []
+            )
+        }
     }
 }
 
@@ -78,6 +126,11 @@ struct ConversationWriter {
         text(Array(fact.dropLast(2)))
         text(Array(fact.suffix(2).prefix(1)), weight: 1)
         text(Array(fact.suffix(1)))
+    }
+
+    /// Adds words that were stated before, as an answer of their own.
+    mutating func recall(_ words: [String], needle: Range<Int>) {
+        item.questions.append(.init(answer: text(words, weight: 1), needles: [needle]))
     }
 
     /// Adds a question with its answer; the first belongs to the turn of the text.

@@ -24,6 +24,10 @@ package struct TaskStream: Sendable {
 
     /// How often each fact is stated again.
     package let restatements: Int
+    /// The most facts of a text, phrases among them; as many as fit when nil.
+    ///
+    /// Every number up to it occurs.
+    package let mostFacts: Int?
 
     /// The usual density of facts.
     package static let tokensPerFact = 40
@@ -36,8 +40,10 @@ package struct TaskStream: Sendable {
         split: Split,
         questions: Int = 16,
         tokensPerFact: Int = TaskStream.tokensPerFact,
-        restatements: Int = 0
+        restatements: Int = 0,
+        mostFacts: Int? = nil
     ) {
+        self.mostFacts = mostFacts
         self.restatements = restatements
         self.tokensPerFact = tokensPerFact
         self.seed = seed
@@ -57,18 +63,39 @@ package struct TaskStream: Sendable {
         var generator = generator(kind, index)
         switch kind {
         case .needle, .hops:
-            return Needles(
-                vocabulary: vocabulary,
-                hasHops: kind == .hops,
-                tokensPerFact: tokensPerFact,
-                restatements: restatements
+            return needles(hasHops: kind == .hops).item(length: length, questions: questions, &generator)
+        case .phrases:
+            return Phrases(vocabulary: vocabulary, mostFacts: mostFacts ?? .max).item(
+                length: length,
+                &generator
             )
-            .item(length: length, questions: questions, &generator)
         case .copy, .arithmetic, .brackets:
             return SmallTasks(vocabulary: vocabulary)
                 .item(kind, length: length, questions: questions * 4, &generator)
         case .prose: return prose(length: length, &generator)
         }
+    }
+
+    /// A text with facts in it, and questions about them.
+    ///
+    /// - Parameters:
+    ///   - index: its number.
+    ///   - length: the most tokens of text and questions together, at least 64.
+    /// - Returns: the same text as that of the needle item of this number.
+    package func document(_ index: Int, length: Int) -> NeedleDocument {
+        precondition(length >= 64, "a document has at least 64 tokens")
+        var generator = generator(.needle, index)
+        return needles(hasHops: false).document(length: length, questions: questions, &generator)
+    }
+
+    private func needles(hasHops: Bool) -> Needles {
+        Needles(
+            vocabulary: vocabulary,
+            hasHops: hasHops,
+            tokensPerFact: tokensPerFact,
+            restatements: restatements,
+            mostFacts: mostFacts
+        )
     }
 
     private func prose(length: Int, _ generator: inout SplitMix64) -> TaskItem {

@@ -76,6 +76,64 @@ final class TaskTests: XCTestCase {
         }
     }
 
+    func testPhrasesComeAgainWordByWord() throws {
+        let tokenizer = try tokenizer()
+        for index in 0..<20 {
+            let stream = TaskStream(seed: 8, split: .training, mostFacts: 4)
+            let item = stream.item(.phrases, index, length: 120)
+            let text = try tokenizer.decode(Array(item.tokens.dropFirst(2)))
+            let phrases = text.split(separator: ",").map(String.init)
+            let different = Set(phrases)
+            XCTAssertTrue((2...4).contains(different.count), text)
+            XCTAssertEqual(item.questions.count, phrases.count - different.count, text)
+            let words = different.flatMap { $0.split(separator: " ") }
+            XCTAssertEqual(Set(words).count, words.count, "a word is in two phrases: \(text)")
+            for question in item.questions {
+                let stated = Array(item.tokens[question.needles[0]])
+                XCTAssertEqual(Array(stated.dropFirst()), Array(item.tokens[question.answer]), text)
+            }
+            let answers = item.questions.reduce(0) { $0 + $1.answer.count }
+            XCTAssertEqual(item.weights.reduce(0, +), Float(answers), "nothing else can be known")
+        }
+    }
+
+    func testEveryNumberOfFactsOccurs() {
+        let stream = TaskStream(
+            seed: 9,
+            split: .training,
+            questions: 2,
+            tokensPerFact: 9,
+            restatements: 8,
+            mostFacts: 4
+        )
+        let items = (0..<40).map { stream.item(.needle, $0, length: 128) }
+        XCTAssertTrue(items.allSatisfy { $0.tokens.count <= 128 })
+        let vocabulary = TaskVocabulary()
+        let things = Set(WordList.things.map { vocabulary.id(" " + $0) })
+        let counts = Set(items.map { Set($0.tokens).intersection(things).count })
+        XCTAssertEqual(counts, [2, 3, 4])
+    }
+
+    func testDocumentsAreThoseOfTheItemsAndTheirQuestionsStandAlone() throws {
+        let tokenizer = try tokenizer()
+        let stream = TaskStream(seed: 10, split: .evaluation, questions: 5)
+        let (item, document) = (stream.item(.needle, 3, length: 700), stream.document(3, length: 700))
+        XCTAssertEqual(Array(item.tokens.prefix(document.tokens.count)), document.tokens)
+        XCTAssertEqual(document.questions.map(\.answer), item.questions.map { Array(item.tokens[$0.answer]) })
+        XCTAssertEqual(document.questions.map(\.needles), item.questions.map(\.needles))
+        for question in document.questions {
+            XCTAssertEqual(
+                try tokenizer.decode(question.prompt),
+                " \(question.text)" + TaskVocabulary.markers[3...4].dropFirst().joined()
+                    + TaskVocabulary.markers[6]
+            )
+        }
+        let own = try NeedleDocument("Ada is here.", questions: ["Where?"], tokenizer: tokenizer)
+        XCTAssertEqual(try tokenizer.decode(own.tokens), TaskVocabulary.markers[0] + "<｜User｜>Ada is here.")
+        XCTAssertEqual(try tokenizer.decode(own.questions[0].prompt), " Where?<｜Assistant｜></think>")
+        XCTAssertThrowsError(try NeedleDocument("Ada", questions: ["Where?"], tokenizer: nil))
+    }
+
     func testCopiesSumsAndBracketsAreRight() throws {
         let tokenizer = try tokenizer()
         let stream = TaskStream(seed: 4, split: .training)
