@@ -38,6 +38,16 @@ public struct TaskEvaluation {
     ///   - questions: asked of each text, at most.
     /// - Throws: `RecipeFault.invalid` for a model whose vocabulary is smaller than the tasks'.
     public init(_ model: LanguageModel, seed: UInt64 = 1, questions: Int = 8) throws(RecipeFault) {
+        try Self.requireVocabulary(of: model)
+        self.model = model
+        stream = TaskStream(seed: seed, split: .evaluation, questions: questions)
+    }
+
+    /// Checks that a model has tokens for the tasks' words.
+    ///
+    /// - Parameter model: the model.
+    /// - Throws: `RecipeFault.invalid` when it has too few.
+    package static func requireVocabulary(of model: LanguageModel) throws(RecipeFault) {
         let (found, needed) = (model.configuration.vocabularySize, TaskVocabulary().count)
         guard found >= needed else {
             throw .invalid(
@@ -46,8 +56,6 @@ public struct TaskEvaluation {
                 expected: "at least \(needed), the tokens of the tasks"
             )
         }
-        self.model = model
-        stream = TaskStream(seed: seed, split: .evaluation, questions: questions)
     }
 
     /// The names of the tasks.

@@ -109,8 +109,11 @@ public struct ParameterSet: Sendable {
 
 extension ParameterSet {
     /// The root of the sum of all squares.
-    public var norm: Double {
-        names.reduce(0) { sum, name in
+    public var norm: Double { norm { _ in true } }
+
+    /// The root of the sum of the squares in some tensors.
+    func norm(of isIncluded: (String) -> Bool) -> Double {
+        names.filter(isIncluded).reduce(0) { sum, name in
             self[name].withElements { elements in
                 var squares = 0.0
                 for index in elements.indices {

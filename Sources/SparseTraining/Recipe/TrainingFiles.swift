@@ -8,7 +8,8 @@ import SparseInference
 struct TrainingFiles {
     let folder: URL
 
-    private var log: URL { folder.appendingPathComponent("log.jsonl") }
+    var log: URL { folder.appendingPathComponent("log.jsonl") }
+    private var handOvers: URL { folder.appendingPathComponent("handovers.jsonl") }
     private var states: URL { folder.appendingPathComponent("state") }
 
     /// What a state says beside its tensors.
@@ -109,21 +110,9 @@ struct TrainingFiles {
 
     // MARK: Log
 
-    private struct Line: Codable {
-        var stage: String
-        var step: Int
-        var loss: Double?
-        var answerLoss: Double?
-        var indexerLoss: Double?
-        var gradientNorm: Double
-        var learningRate: Double
-        var tokens: Int
-        var seconds: Double
-    }
-
     /// Appends a line.
     func log(_ progress: TrainingRun.Progress, rate: Float, position: TrainingState) throws {
-        let line = Line(
+        let line = TrainingLog.Line(
             stage: progress.stage,
             step: progress.step,
             loss: progress.loss,
@@ -157,6 +146,25 @@ struct TrainingFiles {
             to: log,
             options: .atomic
         )
+    }
+
+    // MARK: Hand-overs
+
+    /// Adds what was checked, in place of the same check before an interruption.
+    func write(_ handOver: HandOver) throws {
+        let before = try readHandOvers().filter {
+            $0.stage != handOver.stage || $0.moment != handOver.moment
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let lines = try (before + [handOver]).map { try encoder.encode($0) + Data("\n".utf8) }
+        try Data(lines.joined()).write(to: handOvers, options: .atomic)
+    }
+
+    /// Everything that was checked.
+    func readHandOvers() throws -> [HandOver] {
+        guard FileManager.default.fileExists(atPath: handOvers.path) else { return [] }
+        return try JSONLines.read(HandOver.self, from: handOvers, what: "hand-over")
     }
 
     // MARK: Models

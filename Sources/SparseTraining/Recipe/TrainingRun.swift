@@ -9,6 +9,7 @@ public import SparseInference
 /// | `recipe.json`, `config.json` | what is carried out, on what model |
 /// | `tokenizer.json`, `tokenizer_config.json` | the tokenizer of the tasks |
 /// | `log.jsonl` | one line a step |
+/// | `handovers.jsonl` | what was checked where stages with indexers begin and end |
 /// | `state/` | parameters, optimizer and position, replaced as a whole |
 /// | `current/` | the model of the last state, in Hugging Face form, to look at |
 /// | `NAME/` | the model after the stage of this name |
@@ -59,6 +60,16 @@ public final class TrainingRun {
         try files.truncateLog(after: state, of: self.recipe)
     }
 
+    /// What the steps so far told.
+    ///
+    /// - Throws: as `TrainingLog`.
+    public var log: TrainingLog { get throws { try TrainingLog(contentsOf: files.log) } }
+
+    /// What was checked so far where stages with indexers begin and end.
+    ///
+    /// - Throws: `RecipeFault.malformed` for a line that is none, or what the file system refuses.
+    public var handOvers: [HandOver] { get throws { try files.readHandOvers() } }
+
     /// What a step tells who watches.
     public struct Progress: Sendable {
         /// The stage's name.
@@ -94,7 +105,10 @@ public final class TrainingRun {
         while state.stage < recipe.stages.count {
             let stage = recipe.stages[state.stage]
             // A stage begins with an optimizer that has seen nothing.
-            if state.step == 0 { state.optimizer = AdamW(stage.optimizer ?? .init()) }
+            if state.step == 0 {
+                state.optimizer = AdamW(stage.optimizer ?? .init())
+                try begin(stage)
+            }
             let step = try TrainingStep(configuration, topK: stage.topK, workers: workers)
             while state.step < stage.steps {
                 let told = try advance(stage, step)
@@ -106,11 +120,33 @@ public final class TrainingRun {
                 }
                 guard goesOn else { return false }
             }
+            try handOver(stage, .after)
             try files.export(state.parameters, name: stage.name)
             state.beginNextStage()
             try files.write(state)
         }
         return true
+    }
+
+    /// Checks what a stage with indexers is handed, and starts them in closed form if it says so.
+    private func begin(_ stage: Recipe.Stage) throws {
+        try handOver(stage, .before)
+        guard stage.closedFormStart == true else { return }
+        let model = try TrainableModel(configuration, topK: stage.topK, workers: workers)
+        try model.startIndexers(of: &state.parameters, on: items(stage)[0].tokens)
+        try handOver(stage, .started)
+    }
+
+    private func handOver(_ stage: Recipe.Stage, _ moment: HandOver.Moment) throws {
+        guard stage.mode.trainsIndexer, configuration.indexer != nil else { return }
+        let stream = TaskStream(seed: recipe.seed, split: .evaluation)
+        let checked = try TrainableModel(configuration, topK: stage.topK, workers: workers).handOver(
+            stage,
+            moment,
+            on: stream.item(.needle, 0, length: stage.length),
+            state.parameters
+        )
+        try files.write(checked)
     }
 
     private func advance(_ stage: Recipe.Stage, _ step: TrainingStep) throws -> Progress {
@@ -149,7 +185,8 @@ public final class TrainingRun {
             split: .training,
             questions: stage.questions,
             tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact,
-            restatements: stage.restatements ?? 0
+            restatements: stage.restatements ?? 0,
+            mostFacts: stage.mostFacts
         )
         let shares = stage.shares
         let total = shares.reduce(0) { $0 + $1.share }
@@ -182,6 +219,8 @@ public enum TrainingFault: Error, Equatable, Sendable {
     case diverged(stage: String, step: Int)
     /// The folder holds a run of another recipe or model.
     case anotherRun(file: String)
+    /// A loss trains what it should not.
+    case mixedLosses(stage: String)
     /// The state of a run is damaged.
     case damagedState(reason: String)
 }
@@ -194,6 +233,8 @@ extension TrainingFault: CustomStringConvertible {
             "the gradient of step \(step) of stage \(stage) is not finite, expected a lower learning rate"
         case .anotherRun(let file):
             "\(file) in the folder is another one, expected an empty folder or the same run"
+        case .mixedLosses(let stage):
+            "at stage \(stage) the trunk learns from the indexers' loss or they from the trunk's, expected neither"
         case .damagedState(let reason): "the state of the run is damaged: \(reason)"
         }
     }

@@ -76,6 +76,26 @@ final class TrainableModelTests: XCTestCase {
         }
     }
 
+    func testTheClosedFormStartFollowsTheMainAttention() throws {
+        let configuration = try configuration()
+        let model = try TrainableModel(configuration)
+        let tokens = (0..<120).map { $0 * $0 * 7 % 40 }
+        var parameters = try parameters(configuration)
+        let random = try model.attentionMass(tokens, parameters, every: 1)
+        let trunk = parameters
+        try model.startIndexers(of: &parameters, on: tokens)
+        for name in parameters.names {
+            let isSame = parameters[name].isBitwiseEqual(to: trunk[name])
+            XCTAssertEqual(isSame, !name.contains(".indexer."), name)
+            XCTAssertEqual(parameters[name].shape, trunk[name].shape)
+        }
+        let started = try model.attentionMass(tokens, parameters, every: 1)
+        for layer in 0..<2 {
+            let (floor, ceiling) = (random.selected[layer], random.best[layer])
+            XCTAssertGreaterThan(started.selected[layer], (floor + ceiling) / 2, "layer \(layer)")
+        }
+    }
+
     func testSparseAndDenseDiffer() throws {
         let sparse = try run(TrainingMode(attention: .sparse, trainsTrunk: true, trainsIndexer: false))
         let dense = try run(.densePretraining)

@@ -18,7 +18,8 @@ enum TinyRun {
           "mixture": {"needle": 1, "copy": 1, "prose": 1}, "clip": 1, "biasSpeed": 0.01, "balanceLoss": 0.001,
           "learningRate": {"peak": 0.01, "end": 0.001, "warmUpSteps": 1, "shape": "cosine"}},
          {"name": "warm-up", "kind": "denseWarmUp", "steps": 2, "sequences": 2, "length": 70, "questions": 2,
-          "mixture": {"needle": 1}, "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}},
+          "mixture": {"needle": 1}, "topK": 16, "closedFormStart": true,
+          "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}},
          {"name": "sparse", "kind": "sparseTraining", "steps": 3, "sequences": 2, "length": 80, "questions": 2,
           "mixture": {"hops": 1}, "topK": 16, "indexerRate": 3,
           "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}}]}

@@ -62,6 +62,37 @@ final class TrainingRunTests: XCTestCase {
         }
     }
 
+    func testHandOversTellWhatSelectionsKeepAndThatLossesStayApart() throws {
+        let run = try TrainingRun(
+            recipe: folder.appendingPathComponent("recipe.json"),
+            configuration: folder.appendingPathComponent("config.json"),
+            folder: folder.appendingPathComponent("a")
+        )
+        XCTAssertTrue(try run.run())
+        let handOvers = try run.handOvers
+        XCTAssertEqual(handOvers.map(\.stage), ["warm-up", "warm-up", "warm-up", "sparse", "sparse"])
+        XCTAssertEqual(handOvers.map(\.moment), [.before, .started, .after, .before, .after])
+        for handOver in handOvers {
+            XCTAssertEqual(handOver.k, 16)
+            XCTAssertEqual(handOver.trunkGradientOfIndexerLoss, 0)
+            XCTAssertEqual(handOver.indexerGradientOfLanguageLoss, 0)
+            let mass = try XCTUnwrap(handOver.mass)
+            for layer in 0..<2 {
+                XCTAssertGreaterThan(mass.selected[layer], 0)
+                XCTAssertGreaterThanOrEqual(mass.best[layer], mass.selected[layer])
+            }
+        }
+        // The trunk is the same at all three checks of the warm-up, the selections are not.
+        XCTAssertEqual(handOvers[0].mass?.best, handOvers[2].mass?.best)
+        XCTAssertNotEqual(handOvers[0].mass?.selected, handOvers[1].mass?.selected)
+        XCTAssertNotEqual(handOvers[1].mass?.selected, handOvers[2].mass?.selected)
+        XCTAssertEqual(try run.log.lines.map(\.step), [1, 2, 3, 1, 2, 1, 2, 3])
+        try Data("{}\n".utf8).write(to: folder.appendingPathComponent("a/log.jsonl"))
+        XCTAssertThrowsError(try run.log) {
+            XCTAssertEqual("\($0)", "log.jsonl: line 1: is no step of a run")
+        }
+    }
+
     func testInterruptedRunsEndTheSameBitForBit() throws {
         XCTAssertTrue(try run("whole"))
         for threads in [1, 3] {
@@ -74,6 +105,7 @@ final class TrainingRunTests: XCTestCase {
             }
             let lines = String(decoding: try bytes("\(name)/log.jsonl"), as: UTF8.self).split(separator: "\n")
             XCTAssertEqual(lines.count, 8)
+            XCTAssertEqual(try bytes("\(name)/handovers.jsonl"), try bytes("whole/handovers.jsonl"), name)
         }
     }
 
