@@ -54,6 +54,8 @@ struct TrainCommand: ParsableCommand {
             return done < steps ?? .max
         }
         Terminal.clearProgress()
+        try Data(TrainingCurves(run.log).svg.utf8)
+            .write(to: run.folder.appendingPathComponent("curves.svg"), options: .atomic)
         print(isFinished ? "finished: \(out)" : "stopped after \(done) steps; the same command goes on")
     }
 
