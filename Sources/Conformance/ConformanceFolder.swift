@@ -35,9 +35,7 @@ package struct ConformanceFolder {
         if let file = existing("training/training.json") {
             cases += try TrainingCases(file.deletingLastPathComponent()).all
         }
-        if existing("chat/cases.json") != nil {
-            cases.append(.skipped("chat/cases", because: "chat encoding comes with a later version"))
-        }
+        if let file = existing("chat/cases.json") { cases += try ChatCases(file).all }
         return cases
     }
 

@@ -1,5 +1,4 @@
 import Dispatch
-import SparseAttention
 import Synchronization
 
 /// A continuation in the making: an asynchronous sequence of pieces.
@@ -84,17 +83,11 @@ final class GenerationRun: @unchecked Sendable {
     private let generation: Generation
     private let queue = DispatchQueue(label: "generation", qos: .userInitiated)
     private let isCancelled = Atomic(false)
-    private var sampler: Sampler
-    private var session: Session?
-    private var decoder: StreamingDecoder?
-    private var lastToken: Int?
+    private var continuation: Continuation?
     private var isFinished = false
-    private var statistics = GenerationStatistics()
 
     init(_ generation: Generation) {
         self.generation = generation
-        sampler = Sampler(generation.options.sampling)
-        decoder = generation.model.tokenizer.map { StreamingDecoder($0) }
     }
 
     func next() async throws -> GeneratedPiece? {
@@ -112,31 +105,23 @@ final class GenerationRun: @unchecked Sendable {
 
     private func step() throws -> GeneratedPiece? {
         guard !isFinished else { return nil }
-        do {
-            let logits = try advance()
-            guard logits.allSatisfy(\.isFinite) else {
-                throw SparseInferenceError.request(.nonFiniteLogits(position: (session?.count ?? 1) - 1))
-            }
-            return try piece(for: sampler.choose(logits))
-        } catch {
-            isFinished = true
-            session = nil
-            throw error
+        // What is at its end, or failed, gives its memory back.
+        isFinished = true
+        var current = try continuation ?? begin()
+        continuation = nil
+        try checkCancellation()
+        let piece = try current.next { done in
+            generation.progress?(done)
+            try checkCancellation()
         }
+        guard let piece else { return nil }
+        continuation = current
+        isFinished = false
+        return piece
     }
 
-    /// Runs the prompt, or the last token, and returns the logits that follow.
-    private func advance() throws -> [Float] {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let options = generation.options
-        if let session, let lastToken {
-            try checkCancellation()
-            let logits = try session.extend(by: [lastToken], attention: options.attention)
-            statistics.decodeSeconds += seconds(clock.now - start)
-            return logits.elements
-        }
-        let prompt = generation.prompt
+    private func begin() throws -> Continuation {
+        let (options, prompt) = (generation.options, generation.prompt)
         let limit = generation.model.configuration.maxPositions
         let (capacity, isUncountable) = prompt.count.addingReportingOverflow(options.maxTokens)
         guard !isUncountable, capacity <= limit else {
@@ -144,51 +129,10 @@ final class GenerationRun: @unchecked Sendable {
             throw SparseInferenceError.request(.contextTooLong(tokens: tokens, limit: limit))
         }
         let session = try Session(generation.model, capacity: capacity, cacheFormat: options.cacheFormat)
-        self.session = session
-        statistics.promptTokens = prompt.count
-        let logits = try session.extend(by: prompt, attention: options.attention, chunk: options.chunk) {
-            done in
-            generation.progress?(done)
-            try checkCancellation()
-        }
-        statistics.prefillSeconds = seconds(clock.now - start)
-        return logits.elements
-    }
-
-    private func piece(for token: Int) throws -> GeneratedPiece {
-        lastToken = token
-        statistics.generatedTokens += 1
-        if let session {
-            statistics.cacheBytes = session.count * session.bytesPerToken
-        }
-        let options = generation.options
-        let isEnd = options.stopsAtEnd && generation.model.endTokens.contains(token)
-        isFinished = isEnd || statistics.generatedTokens >= options.maxTokens
-        // The vocabulary of a model may be larger than its tokenizer's: such a token has no text.
-        var text = isEnd ? "" : try decoder?.text(of: token) ?? ""
-        if isFinished {
-            text.unicodeScalars += (decoder?.finish() ?? "").unicodeScalars
-            session = nil
-        }
-        return GeneratedPiece(token: token, text: text, statistics: statistics)
+        return Continuation(session, prompt: prompt, options: options)
     }
 
     private func checkCancellation() throws {
         if isCancelled.load(ordering: .relaxed) { throw CancellationError() }
-    }
-
-    private func seconds(_ duration: Duration) -> Double {
-        duration / .seconds(1)
-    }
-}
-
-extension StreamingDecoder {
-    /// The text that becomes certain with a token; none for a token the tokenizer does not know.
-    fileprivate mutating func text(of token: Int) throws -> String {
-        do {
-            return try append(token)
-        } catch SparseInferenceError.tokenizer(_, .unknownID) {
-            return ""
-        }
     }
 }

@@ -28,7 +28,7 @@ struct IndexerLossGradient {
         /// `[tokens, headDim]`, after RoPE.
         let keys: Tensor
         /// `[tokens, heads]`, as `weights_proj` gives them.
-        let weights: Tensor
+        var weights: Tensor
     }
 
     /// Losses in nats, not weighted, and gradients in the shapes of the operands.

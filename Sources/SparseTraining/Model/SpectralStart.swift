@@ -15,7 +15,9 @@ struct SpectralStart {
     let sizes: IndexerConfiguration
 
     /// Tokens that moments are taken over, at most.
-    private static let samples = 2048
+    static let samples = 2048
+    /// What scores are multiplied by to fit.
+    static let factors = (0...10).map { Float(1) / Float(1 << $0) }
     /// Directions of the hidden states below this share of the largest are left out.
     private static let tolerance: Float = 1e-3
 
@@ -218,6 +220,9 @@ extension Tensor {
 extension TrainableModel {
     /// Replaces the parameters of all indexers by their closed-form start.
     ///
+    /// Directions come from the weights. How large scores are, which no selection depends on, is what fits the attention
+    /// over a text best, among powers of two.
+    ///
     /// - Parameters:
     ///   - parameters: those of the model, changed.
     ///   - tokens: a text whose hidden states directions are weighted by.
@@ -231,5 +236,21 @@ extension TrainableModel {
             found += try start.parameters(attention.prefix, hidden: trace.hidden, parameters)
         }
         for (name, tensor) in found { parameters[name] = tensor }
+        var factors: [(String, Float)] = []
+        try forEachDenseLayer(Array(tokens.prefix(SpectralStart.samples)), parameters) { attention, trace in
+            guard let indexer = attention.indexer, let indexed = trace.indexer else { return }
+            let mass = attention.mass(trace, parameters)
+            let losses = SpectralStart.factors.map { factor in
+                var operands = indexed.operands
+                operands.weights = operands.weights.scaled(by: factor)
+                let result = indexer.loss(weight: 0).overVisible(operands) { mass.write($0, into: $1) }
+                return result.losses.elements.reduce(0.0) { $0 + Double($1) }
+            }
+            let best = losses.indices.min { losses[$0] < losses[$1] } ?? 0
+            factors.append((attention.prefix + "indexer.weights_proj.weight", SpectralStart.factors[best]))
+        }
+        for (name, factor) in factors {
+            parameters.mutate(name) { $0 = $0.scaled(by: factor) }
+        }
     }
 }

@@ -94,6 +94,19 @@ final class TrainableModelTests: XCTestCase {
             let (floor, ceiling) = (random.selected[layer], random.best[layer])
             XCTAssertGreaterThan(started.selected[layer], (floor + ceiling) / 2, "layer \(layer)")
         }
+        // Scores are of a size to train on from there.
+        func losses(_ parameters: ParameterSet) throws -> [Float] {
+            var gradients = ParameterSet()
+            return try model.accumulate(
+                TrainableModel.Example(tokens: tokens, weight: 1),
+                parameters,
+                mode: .denseWarmUp,
+                into: &gradients
+            ).indexerLosses.map { $0.reduce(0, +) / Float($0.count) }
+        }
+        for (before, after) in zip(try losses(trunk), try losses(parameters)) {
+            XCTAssertLessThan(after, before)
+        }
     }
 
     func testSparseAndDenseDiffer() throws {
