@@ -4,6 +4,8 @@ public enum RequestFault: Error, Equatable, Sendable {
     case emptyPrompt
     /// Text for a checkpoint that has no tokenizer.json.
     case noTokenizer
+    /// A model that is neither a folder nor in the Hugging Face cache.
+    case unknownModel(String, lookedIn: String)
     /// A token id outside the model's vocabulary.
     case unknownToken(Int, vocabularySize: Int)
     /// More tokens than the sequence, or the model, can hold.
@@ -22,6 +24,8 @@ extension RequestFault: CustomStringConvertible {
             "the prompt has no tokens, expected at least one"
         case .noTokenizer:
             "the checkpoint has no tokenizer.json, expected one, or a prompt of tokens"
+        case .unknownModel(let name, let place):
+            "model \(name) is not there, expected a folder or org/name in the Hugging Face cache; looked in \(place)"
         case .unknownToken(let token, let size):
             "token \(token) is not in the vocabulary of \(size) tokens"
         case .contextTooLong(let tokens, let limit):
