@@ -10,6 +10,8 @@ public enum SparseInferenceError: Error, Equatable, Sendable {
     case checkpoint(file: String, CheckpointFault)
     /// `tokenizer.json` does not describe a usable tokenizer.
     case tokenizer(file: String, TokenizerFault)
+    /// A stored session that cannot be gone on with.
+    case session(file: String, SessionFault)
     /// A prompt or an option that cannot be served.
     case request(RequestFault)
 }
@@ -24,6 +26,7 @@ extension SparseInferenceError: CustomStringConvertible {
         case .configuration(let file, let fault): "\(file): \(fault)"
         case .checkpoint(let file, let fault): "\(file): \(fault)"
         case .tokenizer(let file, let fault): "\(file): \(fault)"
+        case .session(let file, let fault): "\(file): \(fault)"
         case .request(let fault): "\(fault)"
         }
     }

@@ -77,4 +77,21 @@ public struct IndexKeyCache: ~Copyable {
     ) throws(Failure) -> Result {
         try cache.withRows(body)
     }
+
+    /// Lends the stored bytes of all tokens: one part, or codes and scales.
+    package borrowing func withStoredParts<Result>(
+        _ body: ([UnsafeRawBufferPointer]) throws -> Result
+    ) rethrows -> Result {
+        try cache.withParts(body)
+    }
+
+    /// Replaces all tokens by stored ones of a cache of the same form.
+    ///
+    /// - Throws: `cacheFull`, or `shapeMismatch` for parts of other sizes.
+    package mutating func restore(
+        _ parts: [UnsafeRawBufferPointer],
+        tokens: Int
+    ) throws(SparseAttentionError) {
+        try cache.restore(parts, rows: tokens)
+    }
 }

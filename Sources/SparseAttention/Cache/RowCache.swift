@@ -50,3 +50,45 @@ struct RowCache: ~Copyable {
         try body(RowsView(base: UnsafeRawPointer(buffer.base), layout: layout, rows: count))
     }
 }
+
+// MARK: - Stored
+
+extension RowLayout {
+    /// Where the bytes of a block's first rows lie: one part, or codes and scales.
+    func parts(rows: Int) -> [Range<Int>] {
+        guard case .packedKeys = encoding else { return [0..<rows * rowByteCount] }
+        let scales = blockRows * columns
+        return [0..<rows * columns, scales..<scales + rows * Self.scaleBytes(columns)]
+    }
+}
+
+extension RowCache {
+    /// Lends the bytes of all rows, part by part.
+    borrowing func withParts<Result>(_ body: ([UnsafeRawBufferPointer]) throws -> Result) rethrows -> Result {
+        try body(
+            layout.parts(rows: count).map {
+                UnsafeRawBufferPointer(start: buffer.base + $0.lowerBound, count: $0.count)
+            }
+        )
+    }
+
+    /// Replaces all rows by stored ones of the same layout.
+    ///
+    /// - Throws: `cacheFull`, or `shapeMismatch` for parts of other sizes.
+    mutating func restore(_ parts: [UnsafeRawBufferPointer], rows: Int) throws(SparseAttentionError) {
+        guard (0...capacity).contains(rows) else { throw .cacheFull(capacity: capacity, requested: rows) }
+        let places = layout.parts(rows: rows)
+        for (index, place) in places.enumerated() {
+            let found = index < parts.count ? parts[index].count : 0
+            guard found == place.count else {
+                throw .shapeMismatch(argument: "stored rows", expected: [place.count], found: [found])
+            }
+        }
+        for (part, place) in zip(parts, places) {
+            if let source = part.baseAddress {
+                (buffer.base + place.lowerBound).copyMemory(from: source, byteCount: place.count)
+            }
+        }
+        count = rows
+    }
+}

@@ -16,7 +16,6 @@ public final class Conversation {
 
     private let session: Session
     private let tokenizer: Tokenizer
-    private var held: [Int] = []  // the tokens in the session
 
     /// Begins a conversation.
     ///
@@ -77,14 +76,9 @@ public final class Conversation {
         guard room > 0 else {
             throw SparseInferenceError.request(.contextTooLong(tokens: prompt.count + 1, limit: limit))
         }
-        // The last token runs again: its logits are needed.
-        let kept = min(zip(held, prompt).prefix { $0 == $1 }.count, prompt.count - 1)
-        try session.truncate(to: kept)
-        var generated: [Int] = []
-        defer { held = Array((prompt + generated).prefix(session.count)) }
+        let rest = Array(try session.rewind(to: prompt))
         var limited = options
         limited.maxTokens = min(options.maxTokens, room)
-        let rest = Array(prompt[kept...])
         var continuation = Continuation(session, prompt: rest, options: limited)
         var parser = ChatParser(encoder)
         var goesOn = true
@@ -92,7 +86,6 @@ public final class Conversation {
             for event in events where goesOn { goesOn = tell(event) }
         }
         while goesOn, let piece = try continuation.next(progress: { try progress($0, rest.count) }) {
-            generated.append(piece.token)
             statistics = piece.statistics
             tellAll(try parser.append(piece.text))
         }

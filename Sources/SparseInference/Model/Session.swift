@@ -8,10 +8,14 @@ public final class Session {
     public let model: LanguageModel
     /// The most tokens the sequence can hold.
     public let capacity: Int
-    /// How many tokens it holds.
-    public private(set) var count = 0
+    /// The tokens it holds.
+    public private(set) var tokens: [Int] = []
+    /// How many they are.
+    public var count: Int { tokens.count }
+    /// How latents and index keys are stored.
+    public let cacheFormat: CacheFormat
 
-    private let caches: [LayerCache]
+    let caches: [LayerCache]
 
     /// Tokens a prompt is prefilled by at a time, unless the caller says otherwise.
     ///
@@ -34,12 +38,14 @@ public final class Session {
         }
         self.model = model
         self.capacity = capacity
+        let format = cacheFormat ?? model.precision.cacheFormat
+        self.cacheFormat = format
         caches = try (0..<model.configuration.layers).map { layer in
             try LayerCache(
                 configuration: model.configuration,
                 layer: layer,
                 capacity: capacity,
-                format: cacheFormat ?? model.precision.cacheFormat,
+                format: format,
                 indexScores: model.arithmetic.indexScores
             )
         }
@@ -60,7 +66,25 @@ public final class Session {
         for cache in caches {
             try cache.truncate(to: length)
         }
-        count = length
+        tokens.removeSubrange(length...)
+    }
+
+    /// Forgets everything behind the longest common beginning with other tokens, so that those can go on from there.
+    ///
+    /// - Parameter prompt: at least one token.
+    /// - Returns: the tokens of it that have to be run: at least the last, whose logits are needed.
+    /// - Throws: `SparseInferenceError.request` for a prompt without tokens.
+    public func rewind(to prompt: [Int]) throws -> ArraySlice<Int> {
+        guard !prompt.isEmpty else { throw SparseInferenceError.request(.emptyPrompt) }
+        let shared = zip(tokens, prompt).prefix { $0 == $1 }.count
+        let kept = min(shared, prompt.count - 1)
+        try truncate(to: kept)
+        return prompt[kept...]
+    }
+
+    /// Holds the tokens whose rows have been put into the caches.
+    func restored(_ tokens: [Int]) {
+        self.tokens = tokens
     }
 }
 
@@ -133,14 +157,14 @@ extension Session {
                     caches: caches,
                     options: options
                 )
-                count += end - start
+                self.tokens += tokens[start..<end]
                 try body(hidden, end)
             }
         } catch {
             for cache in caches {
                 try cache.truncate(to: before)
             }
-            count = before
+            self.tokens.removeSubrange(before...)
             throw error
         }
     }

@@ -48,7 +48,11 @@ final class TokenCostTests: XCTestCase {
         let plain = try seconds(.init())
         XCTAssertEqual(try seconds(.init(topK: 1024)).attention, plain.attention / 2, accuracy: 1e-12)
         XCTAssertEqual(try seconds(.init(heads: 32)).indexer / plain.indexer, 0.5, accuracy: 0.02)
-        XCTAssertEqual(try seconds(.init(layersPerSelection: 61)).indexer, plain.indexer / 61, accuracy: 1e-12)
+        XCTAssertEqual(
+            try seconds(.init(layersPerSelection: 61)).indexer,
+            plain.indexer / 61,
+            accuracy: 1e-12
+        )
         XCTAssertEqual(try seconds(.init(isBFloat16: true)).indexer / plain.indexer, 2, accuracy: 0.1)
     }
 
