@@ -4,6 +4,7 @@ package import SparseAttention
 ///
 /// Source: V3.2-Exp `inference/model.py`, `MLA`.
 package struct AttentionLayer: Sendable {
+    private let layer: Int
     private let dimensions: LatentAttention.Dimensions
     private let attention: LatentAttention
     private let query: QueryPath
@@ -36,6 +37,7 @@ package struct AttentionLayer: Sendable {
     package init(configuration: ModelConfiguration, layer: Int, loader: WeightLoader, rope: RotaryEmbedding)
         throws
     {
+        self.layer = layer
         let prefix = "model.layers.\(layer).self_attn."
         let epsilon = ModelConfiguration.latentNormEpsilon
         dimensions = try LatentAttention.Dimensions(
@@ -143,6 +145,7 @@ package struct AttentionLayer: Sendable {
             previous: selection,
             probe: probe
         )
+        if let observer = options.observer { try show(queries, selection, cache, to: observer) }
         let result = try attention.attend(
             queries,
             to: cache.latents,
@@ -157,6 +160,33 @@ package struct AttentionLayer: Sendable {
         )
         probe?.record(.attentionProjected, projected)
         return projected
+    }
+
+    /// Shows what the query tokens that are watched would attend to.
+    private func show(
+        _ queries: Tensor,
+        _ selection: TokenSelection?,
+        _ cache: LayerCache,
+        to observer: AttentionObserver
+    ) throws {
+        let tokens = queries.shape[0]
+        let start = cache.latents.count - tokens
+        for token in 0..<tokens where observer.watches(start + token) {
+            let weights = try attention.weights(
+                queries.slice(token..<token + 1),
+                to: cache.latents,
+                visible: start + token + 1,
+                through: keyValueProjection
+            )
+            observer.observe(
+                .init(
+                    layer: layer,
+                    position: start + token,
+                    weights: weights,
+                    selected: selection.map { Array($0[token]) }
+                )
+            )
+        }
     }
 
     /// Records the input, and its codes where projections quantize it.
