@@ -8,6 +8,7 @@ package struct Continuation {
     private var sampler: Sampler
     private var decoder: StreamingDecoder?
     private var lastToken: Int?
+    private var chosen: [Int] = []  // guessed right, and not told yet
     private var isFinished = false
     private var statistics = GenerationStatistics()
 
@@ -34,6 +35,10 @@ package struct Continuation {
     package mutating func next(progress: (Int) throws -> Void = { _ in }) throws -> GeneratedPiece? {
         guard !isFinished else { return nil }
         isFinished = true
+        if !chosen.isEmpty { return try piece(for: chosen.removeFirst()) }
+        if let lastToken, options.draftTokens > 0, let token = try speculate(behind: lastToken) {
+            return try piece(for: token)
+        }
         let logits = try advance(progress)
         guard logits.allSatisfy(\.isFinite) else {
             throw SparseInferenceError.request(.nonFiniteLogits(position: session.count - 1))
@@ -57,6 +62,37 @@ package struct Continuation {
         let logits = try session.extend(by: [lastToken], attention: options.attention)
         statistics.decodeSeconds += (ContinuousClock.now - start) / .seconds(1)
         return logits.elements
+    }
+
+    /// Runs the last token with a guess behind it; nil when there is none to make.
+    private mutating func speculate(behind lastToken: Int) throws -> Int? {
+        let start = ContinuousClock.now
+        let room = min(session.capacity - session.count, options.maxTokens - statistics.generatedTokens) - 1
+        let draft = PromptLookup(limit: min(options.draftTokens, max(room, 0))).guess(
+            session.tokens + [lastToken]
+        )
+        guard !draft.isEmpty else { return nil }
+        let before = session.count
+        let logits = try session.extendWithAllLogits(
+            by: [lastToken] + draft,
+            options: ForwardOptions(attention: options.attention)
+        )
+        var right = 0
+        for row in 0...draft.count {
+            let line = try logits.slice(row..<row + 1).elements
+            guard line.allSatisfy(\.isFinite) else {
+                throw SparseInferenceError.request(.nonFiniteLogits(position: before + row))
+            }
+            chosen.append(sampler.choose(line))
+            guard row < draft.count, chosen[row] == draft[row] else { break }
+            right += 1
+        }
+        // What was guessed wrong has never been read.
+        try session.truncate(to: before + 1 + right)
+        statistics.draftedTokens += draft.count
+        statistics.acceptedTokens += right
+        statistics.decodeSeconds += (ContinuousClock.now - start) / .seconds(1)
+        return chosen.removeFirst()
     }
 
     private mutating func piece(for token: Int) throws -> GeneratedPiece {

@@ -18,6 +18,10 @@ public struct GenerationStatistics: Equatable, Sendable {
     public internal(set) var prefillSeconds = 0.0
     /// Seconds spent on generated tokens after the first.
     public internal(set) var decodeSeconds = 0.0
+    /// Tokens guessed.
+    public internal(set) var draftedTokens = 0
+    /// Tokens guessed right.
+    public internal(set) var acceptedTokens = 0
     /// Bytes the tokens so far take in all caches.
     public internal(set) var cacheBytes = 0
 

@@ -14,6 +14,11 @@ public struct GenerationOptions: Equatable, Sendable {
     public var cacheFormat: CacheFormat?
     /// Whether an end-of-sequence token ends the continuation.
     public var stopsAtEnd: Bool
+    /// The most tokens guessed at a time from what the text so far says behind the last few; 0 guesses none.
+    ///
+    /// Guesses run together with the last token and count as far as they are what greedy decoding chooses: the continuation
+    /// stays the same, only faster where a text repeats itself. For greedy decoding alone.
+    public var draftTokens: Int
 
     /// Options, greedy and sparse unless said otherwise.
     public init(
@@ -22,7 +27,8 @@ public struct GenerationOptions: Equatable, Sendable {
         attention: AttentionMode = .sparse,
         chunk: Int = Session.defaultChunk,
         cacheFormat: CacheFormat? = nil,
-        stopsAtEnd: Bool = true
+        stopsAtEnd: Bool = true,
+        draftTokens: Int = 0
     ) {
         self.maxTokens = maxTokens
         self.sampling = sampling
@@ -30,6 +36,7 @@ public struct GenerationOptions: Equatable, Sendable {
         self.chunk = chunk
         self.cacheFormat = cacheFormat
         self.stopsAtEnd = stopsAtEnd
+        self.draftTokens = draftTokens
     }
 
     /// - Throws: `SparseInferenceError.request` naming the option that is out of range.
@@ -42,6 +49,13 @@ public struct GenerationOptions: Equatable, Sendable {
         guard chunk >= 1 else {
             throw SparseInferenceError.request(
                 .invalidOption("chunk", found: "\(chunk)", expected: "at least 1")
+            )
+        }
+        let isPossible = (0...64).contains(draftTokens) && (draftTokens == 0 || sampling == .greedy)
+        guard isPossible else {
+            let expected = "0 to 64, and 0 unless sampling is greedy"
+            throw SparseInferenceError.request(
+                .invalidOption("draftTokens", found: "\(draftTokens)", expected: expected)
             )
         }
         try sampling.validate()

@@ -1,7 +1,8 @@
 import SparseAttention
-import SparseInference
 import TestSupport
 import XCTest
+
+@testable import SparseInference
 
 /// A continuation: its tokens, where it ends, and what it says about itself.
 final class GenerationTests: XCTestCase {
@@ -32,6 +33,34 @@ final class GenerationTests: XCTestCase {
             let tokens = try await generation.tokens()
             XCTAssertEqual(tokens, expected, "\(attention)")
         }
+    }
+
+    func testGuessesChangeNothingButTheTime() async throws {
+        let model = try TinyCheckpoint().model()
+        for attention in AttentionMode.allCases {
+            let plain = try await model.generate(tokens: prompt, options: options(60, attention: attention))
+                .tokens()
+            for drafts in [1, 4, 16] {
+                var guessing = options(60, attention: attention)
+                guessing.draftTokens = drafts
+                let pieces = try await model.generate(tokens: prompt, options: guessing).pieces()
+                XCTAssertEqual(pieces.map(\.token), plain, "\(attention), \(drafts) at a time")
+                let statistics = try XCTUnwrap(pieces.last).statistics
+                XCTAssertGreaterThan(statistics.draftedTokens, 0)
+                XCTAssertLessThanOrEqual(statistics.acceptedTokens, statistics.draftedTokens)
+                XCTAssertEqual(statistics.generatedTokens, 60)
+            }
+        }
+    }
+
+    func testGuessesAreWhatFollowedBefore() {
+        let lookup = PromptLookup(limit: 3)
+        XCTAssertEqual(lookup.guess([1, 2, 3, 4, 5, 9, 1, 2, 3]), [4, 5, 9])
+        XCTAssertEqual(lookup.guess([7, 2, 3, 8, 7, 2, 3, 9, 2, 3]), [9, 2, 3], "the latest time")
+        XCTAssertEqual(lookup.guess([0, 2, 3, 5, 6, 4, 2, 3]), [5, 6, 4])
+        XCTAssertEqual(lookup.guess([1, 1, 1]), [1])
+        XCTAssertEqual(lookup.guess([1, 2, 3]), [])
+        XCTAssertEqual(lookup.guess([1]), [])
     }
 
     func testTheSeedDecides() async throws {
