@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import SparseInference
 import SparseTraining
 
 /// Carries out a training recipe.
@@ -27,6 +28,14 @@ struct TrainCommand: ParsableCommand {
     )
     var config: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A checkpoint to begin with, a folder or org/name; it may lack the indexers. Random parameters when not given.",
+            valueName: "model"
+        )
+    )
+    var from: String?
+
     @Option(help: "Threads to use; all processors when not given.")
     var threads: Int?
 
@@ -45,6 +54,7 @@ struct TrainCommand: ParsableCommand {
             recipe: file,
             configuration: configuration,
             folder: URL(fileURLWithPath: out),
+            start: from.map { try ModelLocation.folder($0) },
             threads: threads
         )
         var done = 0

@@ -40,6 +40,19 @@ struct TrainingFiles {
         }
     }
 
+    /// The checkpoint the run begins with: the one given, or the one it was given at first.
+    func start(_ given: URL?) throws -> URL? {
+        let file = folder.appendingPathComponent("start")
+        let held = try? String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+        let path = given?.standardizedFileURL.path
+        if let held, let path, held != path { throw TrainingFault.anotherRun(file: "start") }
+        // A run that began at random cannot have begun elsewhere.
+        let hasBegun = FileManager.default.fileExists(atPath: log.path)
+        if held == nil, path != nil, hasBegun { throw TrainingFault.anotherRun(file: "start") }
+        if held == nil, let path { try Data("\(path)\n".utf8).write(to: file, options: .atomic) }
+        return (path ?? held).map { URL(fileURLWithPath: $0, isDirectory: true) }
+    }
+
     // MARK: State
 
     /// Writes a state: first under a name of its own, then the old one is replaced.

@@ -8,6 +8,7 @@ public import SparseInference
 /// | --- | --- |
 /// | `recipe.json`, `config.json` | what is carried out, on what model |
 /// | `tokenizer.json`, `tokenizer_config.json` | the tokenizer of the tasks |
+/// | `start` | the path of the checkpoint it began with, if any |
 /// | `log.jsonl` | one line a step |
 /// | `handovers.jsonl` | what was checked where stages with indexers begin and end |
 /// | `state/` | parameters, optimizer and position, replaced as a whole |
@@ -31,9 +32,11 @@ public final class TrainingRun {
     ///   - recipe: the recipe's file.
     ///   - configuration: the `config.json` of the model.
     ///   - folder: made when it is not there; one that holds a run has to hold this recipe's.
+    ///   - start: a checkpoint to begin with; random parameters when nil. It may lack the indexers: a model that was never
+    ///     sparse.
     ///   - threads: the threads to use; all processors when nil.
     /// - Throws: `RecipeFault`, `SparseInferenceError`, or what the file system refuses.
-    public init(recipe: URL, configuration: URL, folder: URL, threads: Int? = nil) throws {
+    public init(recipe: URL, configuration: URL, folder: URL, start: URL? = nil, threads: Int? = nil) throws {
         self.recipe = try Recipe(contentsOf: recipe)
         self.configuration = try ModelConfiguration(contentsOf: configuration)
         self.folder = folder
@@ -48,16 +51,26 @@ public final class TrainingRun {
         }
         files = TrainingFiles(folder: folder)
         try files.begin(recipe: recipe, configuration: configuration, vocabulary: vocabulary)
+        let start = try files.start(start)
         state =
             try files.readState(self.configuration, recipe: self.recipe)
-            ?? TrainingState(
-                parameters: ParameterSet(
-                    random: self.configuration,
-                    deviation: self.recipe.initialDeviation,
-                    seed: self.recipe.seed
-                )
-            )
+            ?? TrainingState(parameters: Self.parameters(start, self.configuration, self.recipe))
         try files.truncateLog(after: state, of: self.recipe)
+    }
+
+    private static func parameters(
+        _ start: URL?,
+        _ configuration: ModelConfiguration,
+        _ recipe: Recipe
+    ) throws -> ParameterSet {
+        guard let start else {
+            return try ParameterSet(
+                random: configuration,
+                deviation: recipe.initialDeviation,
+                seed: recipe.seed
+            )
+        }
+        return try ParameterSet(contentsOf: start, configuration: configuration, indexersFrom: recipe.seed)
     }
 
     /// What the steps so far told.

@@ -93,6 +93,41 @@ final class TrainingRunTests: XCTestCase {
         }
     }
 
+    func testARunBeginsWithACheckpointThatMayLackIndexers() throws {
+        XCTAssertTrue(try run("a"))
+        // The dense model without its indexers, as if it had never had any.
+        let source = folder.appendingPathComponent("a/dense")
+        let dense = folder.appendingPathComponent("never-sparse")
+        try FileManager.default.copyItem(at: source, to: dense)
+        let checkpoint = try Checkpoint(contentsOf: source)
+        var tensors: [String: StoredTensor] = [:]
+        for name in checkpoint.names where !name.contains(".indexer.") {
+            let shape = try XCTUnwrap(checkpoint.entry(name)).shape
+            tensors[name] = StoredTensor(try checkpoint.floats(of: name), shape: shape)
+        }
+        try SafetensorsWriter.write(tensors, to: dense.appendingPathComponent("model.safetensors"))
+        func begin(_ name: String, _ start: URL?) throws -> TrainingRun {
+            try TrainingRun(
+                recipe: folder.appendingPathComponent("recipe.json"),
+                configuration: folder.appendingPathComponent("config.json"),
+                folder: folder.appendingPathComponent(name),
+                start: start
+            )
+        }
+        XCTAssertTrue(try begin("b", dense).run())
+        XCTAssertNotEqual(try bytes("b/sparse/model.safetensors"), try bytes("a/sparse/model.safetensors"))
+        // Gone on without a word about the checkpoint, it ends the same.
+        XCTAssertFalse(try begin("c", dense).run { _ in false })
+        XCTAssertTrue(try begin("c", nil).run())
+        XCTAssertEqual(try bytes("c/sparse/model.safetensors"), try bytes("b/sparse/model.safetensors"))
+        for (name, start) in [("c", source), ("a", dense)] {
+            XCTAssertThrowsError(try begin(name, start)) {
+                XCTAssertEqual($0 as? TrainingFault, .anotherRun(file: "start"))
+            }
+        }
+        XCTAssertThrowsError(try begin("d", folder.appendingPathComponent("a/none")))
+    }
+
     func testInterruptedRunsEndTheSameBitForBit() throws {
         XCTAssertTrue(try run("whole"))
         for threads in [1, 3] {
