@@ -102,13 +102,22 @@ extension Recipe {
     /// - Parameter url: the file.
     /// - Throws: `RecipeFault`, or what the file system refuses.
     public init(contentsOf url: URL) throws {
-        let data = try Data(contentsOf: url)
+        try self.init(Data(contentsOf: url), file: url.lastPathComponent)
+    }
+
+    /// Reads and checks a recipe.
+    ///
+    /// - Parameters:
+    ///   - data: the JSON text.
+    ///   - file: what errors call it.
+    /// - Throws: `RecipeFault`.
+    public init(_ data: Data, file: String) throws {
         do {
             self = try JSONDecoder().decode(Recipe.self, from: data)
         } catch let error as DecodingError {
-            throw RecipeFault(error, file: url.lastPathComponent)
+            throw RecipeFault(error, file: file)
         }
-        try refuseUnknownFields(data, file: url.lastPathComponent)
+        try refuseUnknownFields(data, file: file)
         try validate()
     }
 

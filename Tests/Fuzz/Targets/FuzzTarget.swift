@@ -1,6 +1,7 @@
 import Conformance
 import SparseAttention
 import SparseInference
+import SparseTraining
 
 /// One kind of input that arrives from outside, and what the package does with it.
 ///
@@ -27,6 +28,10 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case manifest
     /// Two stage dumps to compare.
     case stages
+    /// A training recipe.
+    case recipe
+    /// Messages to write as a prompt, and an answer to read.
+    case chat
 
     /// Takes one input.
     func run(_ input: Input) {
@@ -42,6 +47,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
             case .conformance: try runConformance(input)
             case .manifest: try runManifest(input)
             case .stages: try compareStages(input)
+            case .recipe: try readRecipe(input)
+            case .chat: try converse(input)
             }
         } catch {
             check(error)
@@ -53,7 +60,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
 func check(_ error: any Error) {
     precondition(
         error is SparseInferenceError || error is SparseAttentionError || error is JSONFault
-            || error is ConfigurationFault || error is CheckpointFault || error is GoldenFault,
+            || error is ConfigurationFault || error is CheckpointFault || error is GoldenFault
+            || error is RecipeFault || error is ChatFault,
         "an error that is not the package's own: \(error)"
     )
     precondition(!"\(error)".isEmpty)
