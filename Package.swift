@@ -59,6 +59,7 @@ let package = Package(
         .executableTarget(
             name: "dsa",
             dependencies: ["SparseInference", "SparseTraining", "Conformance", "Drawing", argumentParser],
+            resources: [.copy("Model")],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -100,6 +101,7 @@ let package = Package(
             dependencies: ["dsa"],
             swiftSettings: settings
         ),
+        .testTarget(name: "DrawingTests", dependencies: ["Drawing"], swiftSettings: settings),
         .testTarget(
             name: "ExampleTests",
             dependencies: ["SparseAttention", "SparseInference", "TestSupport"],
@@ -114,7 +116,7 @@ if Context.environment["DSA_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "dsa-fuzz",
-            dependencies: ["SparseInference", "Conformance"],
+            dependencies: ["SparseInference", "SparseTraining", "Conformance"],
             path: "Tests/Fuzz",
             exclude: ["README.md", "Seeds", "Dictionaries"],
             sources: ["Targets"],

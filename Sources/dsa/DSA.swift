@@ -14,8 +14,10 @@ struct DSA: AsyncParsableCommand {
             DSA_KERNELS in the environment forces a kernel path: \(Kernels.supported.joined(separator: ", ")).
             """,
         subcommands: [
-            GenerateCommand.self, InspectCommand.self, ConformanceCommand.self, DumpCommand.self,
-            DiffCommand.self, TrainCommand.self, EvaluateCommand.self,
+            DemoCommand.self, ChatCommand.self, GenerateCommand.self, InspectCommand.self,
+            ConformanceCommand.self,
+            DumpCommand.self, DiffCommand.self, TrainCommand.self, EvaluateCommand.self, CompareCommand.self,
+            CostCommand.self,
         ]
     )
 

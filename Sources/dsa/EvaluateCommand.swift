@@ -15,10 +15,9 @@ struct EvaluateCommand: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("The checkpoint's folder.", valueName: "folder"))
-    var model: String
+    @OptionGroup var location: ModelLocationOption
 
-    @Option(help: "Lengths of the texts in tokens, such as 256,1K,8K.", transform: Self.lengths)
+    @Option(help: "Lengths of the texts in tokens, such as 256,1K,8K.", transform: TokenCount.parseList)
     var lengths = [256, 1024]
 
     @Option(
@@ -39,20 +38,9 @@ struct EvaluateCommand: ParsableCommand {
     @Flag(help: "Print the rows as JSON.")
     var json = false
 
-    private static func lengths(_ text: String) throws -> [Int] {
-        try text.split(separator: ",").map { part in
-            let isThousands = part.hasSuffix("K")
-            guard let number = Int(isThousands ? part.dropLast() : part), (1...1 << 20).contains(number)
-            else {
-                throw ValidationError("\(part) is no length; expected numbers such as 256 or 8K.")
-            }
-            return isThousands ? number * 1024 : number
-        }
-    }
-
     func run() throws {
         let evaluation = try TaskEvaluation(
-            LanguageModel(contentsOf: URL(fileURLWithPath: model)),
+            LanguageModel(contentsOf: location.folder),
             seed: seed,
             questions: questions
         )
@@ -77,13 +65,14 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     private func line(_ row: TaskEvaluation.Row) -> String {
+        func perplexity(_ value: Double) -> String { String(format: value < 1000 ? "%.3f" : "%.0e", value) }
         func percent(_ share: Double?) -> String { share.map { String(format: "%.1f %%", 100 * $0) } ?? "-" }
         func column(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.count)) + text
         }
         return row.task.padding(toLength: 10, withPad: " ", startingAt: 0) + column("\(row.length)", 8)
             + column("\(row.k)", 7) + column("\(row.questions)", 11) + column(percent(row.denseAccuracy), 17)
-            + column(percent(row.sparseAccuracy), 8) + column(String(format: "%.3f", row.densePerplexity), 19)
-            + column(String(format: "%.3f", row.sparsePerplexity), 8)
+            + column(percent(row.sparseAccuracy), 8) + column(perplexity(row.densePerplexity), 19)
+            + column(perplexity(row.sparsePerplexity), 8)
     }
 }

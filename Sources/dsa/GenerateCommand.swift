@@ -13,6 +13,7 @@ struct GenerateCommand: AsyncParsableCommand {
             standard error. Ctrl-C stops.
 
               dsa generate --model FOLDER --prompt "The brass key is" --max-tokens 64 --stats
+              dsa generate --model FOLDER --prompt-file book.txt --session book.session    # the second time it is read at once
               dsa generate --model FOLDER --prompt-file book.txt --attention dense --temperature 0.7 --seed 1
             """
     )
@@ -58,6 +59,20 @@ struct GenerateCommand: AsyncParsableCommand {
     )
     var cache: CacheFormat?
 
+    @Option(
+        help: ArgumentHelp(
+            "Keep what was read: go on with the session in this file where prompts begin alike, and write it again.",
+            valueName: "file"
+        )
+    )
+    var session: String?
+
+    @Option(
+        help:
+            "Guess so many tokens at a time from what the text said before; greedy only, the text stays the same."
+    )
+    var draft = 0
+
     @Flag(help: "Go on after an end-of-sequence token.")
     var ignoreEnd = false
 
@@ -89,23 +104,58 @@ struct GenerateCommand: AsyncParsableCommand {
             attention: attention,
             chunk: chunk,
             cacheFormat: cache,
-            stopsAtEnd: !ignoreEnd
+            stopsAtEnd: !ignoreEnd,
+            draftTokens: draft
         )
         let progress: @Sendable (Int) -> Void = { Terminal.progress("prompt: \($0) tokens") }
-        let generation =
-            if let tokens = try tokens() {
-                try model.generate(tokens: tokens, options: options, progress: progress)
-            } else {
-                try model.generate(text(), options: options, progress: progress)
-            }
         var statistics = GenerationStatistics?.none
-        for try await piece in generation {
+        func show(_ piece: GeneratedPiece) {
             if statistics == nil { Terminal.clearProgress() }
             Terminal.write(model.tokenizer == nil ? "\(piece.token) " : piece.text)
             statistics = piece.statistics
         }
+        if let session {
+            try goOn(model, with: URL(fileURLWithPath: session), options, progress, show)
+        } else {
+            let generation =
+                if let tokens = try tokens() {
+                    try model.generate(tokens: tokens, options: options, progress: progress)
+                } else {
+                    try model.generate(text(), options: options, progress: progress)
+                }
+            for try await piece in generation { show(piece) }
+        }
         Terminal.write("\n")
         if stats, let statistics { report(statistics) }
+    }
+
+    /// Generates behind what a stored session shares with the prompt, and stores it again with the prompt read.
+    private func goOn(
+        _ model: LanguageModel,
+        with file: URL,
+        _ options: GenerationOptions,
+        _ progress: (Int) -> Void,
+        _ show: (GeneratedPiece) -> Void
+    ) throws {
+        guard let prompt = try tokens() ?? model.tokenizer?.encode(text(), addingSpecialTokens: true) else {
+            throw SparseInferenceError.request(.noTokenizer)
+        }
+        let isStored = FileManager.default.fileExists(atPath: file.path)
+        let longest = isStored ? try Session.storedCount(file) : 0
+        let capacity = max(prompt.count + maxTokens, longest)
+        let session =
+            isStored
+            ? try Session(contentsOf: file, model, capacity: capacity, cacheFormat: cache)
+            : try Session(model, capacity: capacity, cacheFormat: cache)
+        let rest = Array(try session.rewind(to: prompt))
+        Terminal.note("session: \(session.count) of \(prompt.count) tokens read before")
+        var continuation = Continuation(session, prompt: rest, options: options)
+        var isFirst = true
+        while let piece = try continuation.next(progress: progress) {
+            if isFirst { try session.write(to: file) }
+            isFirst = false
+            show(piece)
+        }
     }
 
     private func tokens() throws -> [Int]? {
@@ -139,6 +189,9 @@ struct GenerateCommand: AsyncParsableCommand {
                 statistics.decodeRate
             )
         )
+        if statistics.draftedTokens > 0 {
+            Terminal.note("guessed: \(statistics.draftedTokens) tokens, right: \(statistics.acceptedTokens)")
+        }
         Terminal.note(
             "peak memory: \(Terminal.bytes(ProcessMemory.peak)) · caches: \(Terminal.bytes(statistics.cacheBytes))"
                 + " · attention: \(attention.rawValue) · kernels: \(Kernels.name)"

@@ -17,14 +17,13 @@ struct InspectCommand: ParsableCommand {
             """
     )
 
-    @Option(help: "The checkpoint's folder.")
-    var model: String
+    @OptionGroup var location: ModelLocationOption
 
     @Flag(help: "Print a JSON document.")
     var json = false
 
     func run() throws {
-        let report = try InspectReport(URL(fileURLWithPath: model, isDirectory: true))
+        let report = try InspectReport(location.folder)
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

@@ -5,8 +5,7 @@ public import SparseInference
 
 /// The options of every command that runs a model.
 struct ModelOptions: ParsableArguments {
-    @Option(help: "The checkpoint's folder: config.json, safetensors, tokenizer.json.")
-    var model: String
+    @OptionGroup var location: ModelLocationOption
 
     @Option(help: "Threads to use; all cores unless said otherwise.")
     var threads: Int?
@@ -27,7 +26,12 @@ struct ModelOptions: ParsableArguments {
 
     /// Opens the model.
     func load(mistake: Mistake? = nil) throws -> LanguageModel {
-        try LanguageModel(contentsOf: folder, precision: numerics, mistake: mistake, workers: workers)
+        try LanguageModel(
+            contentsOf: location.folder,
+            precision: numerics,
+            mistake: mistake,
+            workers: workers
+        )
     }
 
     private var numerics: LanguageModel.Precision {
@@ -38,9 +42,22 @@ struct ModelOptions: ParsableArguments {
         case .legacy: .legacy(activations: activations)
         }
     }
+}
 
-    /// Where the model is.
-    var folder: URL { URL(fileURLWithPath: model, isDirectory: true) }
+/// The option that names a model.
+struct ModelLocationOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The model: a checkpoint's folder, org/name in the Hugging Face cache, or demo, which comes along.",
+            valueName: "model"
+        )
+    )
+    var model: String
+
+    /// Where it lies.
+    var folder: URL {
+        get throws { model == "demo" ? try DemoModel.folder : try ModelLocation.folder(model) }
+    }
 }
 
 /// The names of the numerics.

@@ -29,21 +29,24 @@ struct CommandLine {
     }
 
     /// Starts a process.
-    func start(_ arguments: [String], output: Pipe = Pipe()) throws -> Process {
+    func start(_ arguments: [String], output: Pipe = Pipe(), input: Any? = nil) throws -> Process {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         process.standardOutput = output
         process.standardError = output
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input ?? FileHandle.nullDevice
         try process.run()
         return process
     }
 
     /// Runs a process to its end.
-    func run(_ arguments: [String]) throws -> Result {
-        let pipe = Pipe()
-        let process = try start(arguments, output: pipe)
+    func run(_ arguments: [String], input: String = "") throws -> Result {
+        let (pipe, source) = (Pipe(), Pipe())
+        let process = try start(arguments, output: pipe, input: source)
+        // Less than a pipe holds, so that nobody waits.
+        try source.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+        try source.fileHandleForWriting.close()
         let output = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return Result(status: process.terminationStatus, output: String(decoding: output, as: UTF8.self))

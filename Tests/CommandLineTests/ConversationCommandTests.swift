@@ -1,0 +1,69 @@
+import Foundation
+import XCTest
+
+/// `dsa chat` and sessions of `dsa generate` as processes, with the model that comes along.
+final class ConversationCommandTests: XCTestCase {
+    private var folder = URL(fileURLWithPath: "/")
+    private let text =
+        "Ada goes to the mill and buys bread soon. The brass key is in the cellar. Karl draws fish again."
+
+    override func setUpWithError() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+
+    override func tearDown() {
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+
+    func testAConversationInTheTerminal() throws {
+        let dsa = try CommandLine()
+        let lines = [
+            text + " \\", "Where is the brass key?", "/stats on", "Where is the brass key?", "/history",
+            "/undo",
+            "/nonsense", "/save \(path("turns.json"))", "/quit", "never read",
+        ]
+        let result = try dsa.run(
+            ["chat", "--model", "demo", "--max-tokens", "8"],
+            input: lines.joined(separator: "\n")
+        )
+        XCTAssertEqual(result.status, 0, result.output)
+        XCTAssertTrue(result.output.contains("In the cellar."), result.output)
+        XCTAssertTrue(result.output.contains("tokens/s"), result.output)
+        XCTAssertTrue(result.output.contains("/nonsense is no command"), result.output)
+        let saved = try Data(contentsOf: folder.appendingPathComponent("turns.json"))
+        let messages = try XCTUnwrap(JSONSerialization.jsonObject(with: saved) as? [[String: Any]])
+        XCTAssertEqual(messages.compactMap { $0["role"] as? String }, ["user", "assistant"])
+        // The file can be answered.
+        let question = #"[{"role": "user", "content": "\#(text) Where is the brass key?"}]"#
+        try Data(question.utf8).write(to: folder.appendingPathComponent("question.json"))
+        let answer = try dsa.run(["chat", "--model", "demo", "--messages", path("question.json"), "--json"])
+        XCTAssertEqual(answer.output, "{\"role\": \"assistant\", \"content\": \"In the cellar.\"}\n")
+    }
+
+    func testADocumentIsReadOnceAndAskedTwice() throws {
+        let dsa = try CommandLine()
+        func ask(_ question: String) throws -> String {
+            let prompt = "<｜User｜>\(text) \(question)<｜Assistant｜></think>"
+            let arguments = [
+                "generate", "--model", "demo", "--prompt", prompt, "--session", path("a.session"),
+            ]
+            let result = try dsa.run(arguments)
+            XCTAssertEqual(result.status, 0, result.output)
+            return result.output
+        }
+        let first = try ask("Where is the brass key?")
+        XCTAssertTrue(first.contains("session: 0 of "), first)
+        XCTAssertTrue(first.contains("In the cellar."), first)
+        let second = try ask("Where is the red lamp?")
+        XCTAssertFalse(second.contains("session: 0 of "), second)
+        try Data("nothing".utf8).write(to: folder.appendingPathComponent("a.session"))
+        let refused = try dsa.run([
+            "generate", "--model", "demo", "--prompt", "A", "--session", path("a.session"),
+        ])
+        XCTAssertEqual(refused.status, 1)
+        XCTAssertTrue(refused.output.contains("a.session"), refused.output)
+    }
+}
