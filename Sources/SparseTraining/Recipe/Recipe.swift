@@ -1,4 +1,5 @@
 public import Foundation
+import SparseInference
 
 /// A chain of training stages, as a JSON file.
 public struct Recipe: Equatable, Sendable, Codable {
@@ -113,11 +114,17 @@ extension Recipe {
     /// - Throws: `RecipeFault`.
     public init(_ data: Data, file: String) throws {
         do {
+            // Strictly first: Foundation's readers forgive different things, such as a key twice.
+            _ = try JSONValue(parsing: [UInt8](data))
             self = try JSONDecoder().decode(Recipe.self, from: data)
+            try refuseUnknownFields(data, file: file)
+        } catch let fault as RecipeFault {
+            throw fault
         } catch let error as DecodingError {
             throw RecipeFault(error, file: file)
+        } catch {
+            throw RecipeFault.malformed(file: file, field: "recipe", reason: "\(error)")
         }
-        try refuseUnknownFields(data, file: file)
         try validate()
     }
 

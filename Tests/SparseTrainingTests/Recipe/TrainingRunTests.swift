@@ -171,6 +171,7 @@ final class TrainingRunTests: XCTestCase {
             ("\"name\": \"warm-up\"", "\"name\": \"dense\"", "names of their own"),
             ("\"clip\": 1", "\"clip\": -1", "dense.clip is -1.0, expected a positive number"),
             ("\"seed\": 3", "\"seed\": true", "recipe.json: seed"),
+            ("\"clip\": 1", "\"clip\": 1, \"clip\": 01", "recipe.json: recipe: "),
             ("\"biasSpeed\"", "\"biasSped\"", "stages[0].biasSped: is not a field of a recipe"),
             (
                 "\"warmUpSteps\": 1,", "\"warmUpSteps\": 1, \"x\": 1,",
