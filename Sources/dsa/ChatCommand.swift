@@ -150,15 +150,8 @@ private final class ChatLoop {
         Terminal.clearProgress()
         Terminal.write("\n")
         if showsStatistics, let statistics = conversation.statistics {
-            Terminal.note(
-                String(
-                    format: "prefill: %d tokens, %.1f tokens/s · decode: %d tokens, %.1f tokens/s",
-                    statistics.promptTokens,
-                    statistics.prefillRate,
-                    statistics.generatedTokens,
-                    statistics.decodeRate
-                ) + " · caches: \(Terminal.bytes(statistics.cacheBytes))"
-            )
+            let caches = Terminal.bytes(statistics.cacheBytes)
+            Terminal.note("\(Terminal.speed(statistics)) · caches: \(caches)")
         }
         guard !answer.toolCalls.isEmpty, !interrupt.isRaised else { return }
         var results: [ChatMessage] = []

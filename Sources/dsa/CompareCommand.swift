@@ -39,9 +39,7 @@ struct CompareCommand: ParsableCommand {
         }
         Terminal.clearProgress()
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+            print(try Terminal.json(report))
         } else {
             print(Self.table(report))
         }
@@ -57,10 +55,7 @@ struct CompareCommand: ParsableCommand {
             guard length >= 64 else { throw ValidationError("--length must be at least 64.") }
             return TaskStream(seed: 1, split: .evaluation).document(0, length: length).tokens
         }
-        let data = try Data(contentsOf: URL(fileURLWithPath: text))
-        guard let content = String(validating: data, as: UTF8.self) else {
-            throw ValidationError("\(text) is not UTF-8 text.")
-        }
+        let content = try Terminal.text(of: text)
         guard let tokenizer = model.tokenizer else { throw SparseInferenceError.request(.noTokenizer) }
         return Array(tokenizer.encode(content, addingSpecialTokens: true).prefix(length ?? .max))
     }

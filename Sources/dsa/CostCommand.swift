@@ -86,9 +86,7 @@ struct CostCommand: ParsableCommand {
         )
         let report = try CostReport(cost, device: rates.name, positions: positions)
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+            print(try Terminal.json(report))
         } else {
             print(report.table)
         }
@@ -98,8 +96,7 @@ struct CostCommand: ParsableCommand {
     private var configurationFile: URL {
         get throws {
             guard !model.hasSuffix(".json") else { return URL(fileURLWithPath: model) }
-            let folder = model == "demo" ? try DemoModel.folder : try ModelLocation.folder(model)
-            return folder.appendingPathComponent("config.json")
+            return try ModelLocationOption.folder(of: model).appendingPathComponent("config.json")
         }
     }
 

@@ -142,14 +142,15 @@ struct GenerateCommand: AsyncParsableCommand {
         }
         let isStored = FileManager.default.fileExists(atPath: file.path)
         let longest = isStored ? try Session.storedCount(file) : 0
-        let capacity = max(prompt.count + maxTokens, longest)
+        let limit = model.configuration.maxPositions
+        let capacity = max(try options.capacity(behind: prompt, limit: limit), longest)
         let session =
             isStored
             ? try Session(contentsOf: file, model, capacity: capacity, cacheFormat: cache)
             : try Session(model, capacity: capacity, cacheFormat: cache)
         let rest = Array(try session.rewind(to: prompt))
         Terminal.note("session: \(session.count) of \(prompt.count) tokens read before")
-        var continuation = Continuation(session, prompt: rest, options: options)
+        var continuation = try Continuation(session, prompt: rest, options: options)
         var isFirst = true
         while let piece = try continuation.next(progress: progress) {
             if isFirst { try session.write(to: file) }
@@ -168,27 +169,11 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     private func text() throws -> String {
-        guard let promptFile else { return prompt ?? "" }
-        let data =
-            try promptFile == "-"
-            ? FileHandle.standardInput.readToEnd() ?? Data()
-            : Data(contentsOf: URL(fileURLWithPath: promptFile))
-        guard let text = String(validating: data, as: UTF8.self) else {
-            throw ValidationError("\(promptFile) is not UTF-8 text.")
-        }
-        return text
+        try promptFile.map(Terminal.text(of:)) ?? prompt ?? ""
     }
 
     private func report(_ statistics: GenerationStatistics) {
-        Terminal.note(
-            String(
-                format: "prefill: %d tokens, %.1f tokens/s · decode: %d tokens, %.1f tokens/s",
-                statistics.promptTokens,
-                statistics.prefillRate,
-                statistics.generatedTokens,
-                statistics.decodeRate
-            )
-        )
+        Terminal.note(Terminal.speed(statistics))
         if statistics.draftedTokens > 0 {
             Terminal.note("guessed: \(statistics.draftedTokens) tokens, right: \(statistics.acceptedTokens)")
         }

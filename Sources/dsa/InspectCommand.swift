@@ -25,9 +25,7 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         let report = try InspectReport(location.folder)
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            Terminal.write(String(decoding: try encoder.encode(report), as: UTF8.self) + "\n")
+            print(try Terminal.json(report))
         } else {
             Terminal.write(report.table)
         }

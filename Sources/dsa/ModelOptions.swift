@@ -56,7 +56,12 @@ struct ModelLocationOption: ParsableArguments {
 
     /// Where it lies.
     var folder: URL {
-        get throws { model == "demo" ? try DemoModel.folder : try ModelLocation.folder(model) }
+        get throws { try Self.folder(of: model) }
+    }
+
+    /// Where a model of some name lies.
+    static func folder(of name: String) throws -> URL {
+        name == DemoModel.name ? try DemoModel.folder : try ModelLocation.folder(name)
     }
 }
 

@@ -1,4 +1,6 @@
+import ArgumentParser
 import Foundation
+import SparseInference
 
 /// What the command line shows besides its results.
 enum Terminal {
@@ -35,5 +37,39 @@ enum Terminal {
             unit += 1
         }
         return unit == 0 ? "\(count) B" : String(format: "%.1f ", value) + units[unit]
+    }
+}
+
+// MARK: - Reports
+
+extension Terminal {
+    /// A report as a JSON document, keys in order.
+    static func json(_ report: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return String(decoding: try encoder.encode(report), as: UTF8.self)
+    }
+
+    /// Speed of a generation, on a line.
+    static func speed(_ statistics: GenerationStatistics) -> String {
+        String(
+            format: "prefill: %d tokens, %.1f tokens/s · decode: %d tokens, %.1f tokens/s",
+            statistics.promptTokens,
+            statistics.prefillRate,
+            statistics.generatedTokens,
+            statistics.decodeRate
+        )
+    }
+
+    /// The text of a file.
+    static func text(of path: String) throws -> String {
+        let data =
+            try path == "-"
+            ? FileHandle.standardInput.readToEnd() ?? Data()
+            : Data(contentsOf: URL(fileURLWithPath: path))
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw ValidationError("\(path) is not UTF-8 text.")
+        }
+        return text
     }
 }

@@ -54,7 +54,7 @@ struct TrainCommand: ParsableCommand {
             recipe: file,
             configuration: configuration,
             folder: URL(fileURLWithPath: out),
-            start: from.map { try ModelLocation.folder($0) },
+            start: from.map { try ModelLocationOption.folder(of: $0) },
             threads: threads
         )
         var done = 0
@@ -66,7 +66,22 @@ struct TrainCommand: ParsableCommand {
         Terminal.clearProgress()
         try Data(TrainingCurves(run.log).svg.utf8)
             .write(to: run.folder.appendingPathComponent("curves.svg"), options: .atomic)
+        for handOver in try run.handOvers { print(line(handOver)) }
         print(isFinished ? "finished: \(out)" : "stopped after \(done) steps; the same command goes on")
+    }
+
+    /// What a selection keeps of dense attention where a stage begins or ends.
+    private func line(_ handOver: HandOver) -> String {
+        let place = "\(handOver.stage), \(handOver.moment.rawValue)"
+        guard let mass = handOver.mass?.mean else { return "\(place): the text is no longer than twice k" }
+        return place
+            + String(
+                format:
+                    ": the selection keeps %.1f %% of attention, the last tokens %.1f %%, the best %.1f %%",
+                100 * mass.selected,
+                100 * mass.window,
+                100 * mass.best
+            )
     }
 
     /// One line a step on a terminal, and one in a hundred elsewhere.

@@ -59,6 +59,14 @@ final class ConversationCommandTests: XCTestCase {
         XCTAssertTrue(first.contains("In the cellar."), first)
         let second = try ask("Where is the red lamp?")
         XCTAssertFalse(second.contains("session: 0 of "), second)
+        for (tokens, message) in [("0", "maxTokens is 0"), ("\(Int.max)", "expected 1 to")] {
+            let result = try dsa.run([
+                "generate", "--model", "demo", "--prompt", "A", "--session", path("a.session"),
+                "--max-tokens", tokens,
+            ])
+            XCTAssertEqual(result.status, 1)
+            XCTAssertTrue(result.output.contains(message), result.output)
+        }
         try Data("nothing".utf8).write(to: folder.appendingPathComponent("a.session"))
         let refused = try dsa.run([
             "generate", "--model", "demo", "--prompt", "A", "--session", path("a.session"),

@@ -44,6 +44,7 @@ final class TrainCommandTests: XCTestCase {
         let whole = try dsa.run(train("whole"))
         XCTAssertEqual(whole.status, 0, whole.output)
         XCTAssertTrue(whole.output.contains("finished"), whole.output)
+        XCTAssertTrue(whole.output.contains("denseWarmUp, after: the selection keeps"), whole.output)
         var generator = SystemRandomNumberGenerator()
         var kills = 0
         for _ in 0..<20 {

@@ -79,7 +79,7 @@ public final class Conversation {
         let rest = Array(try session.rewind(to: prompt))
         var limited = options
         limited.maxTokens = min(options.maxTokens, room)
-        var continuation = Continuation(session, prompt: rest, options: limited)
+        var continuation = try Continuation(session, prompt: rest, options: limited)
         var parser = ChatParser(encoder)
         var goesOn = true
         func tellAll(_ events: [ChatParser.Event]) {

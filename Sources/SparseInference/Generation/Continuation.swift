@@ -17,8 +17,10 @@ package struct Continuation {
     /// - Parameters:
     ///   - session: has room for the prompt and `maxTokens` more.
     ///   - prompt: at least one token.
-    ///   - options: in their valid ranges.
-    package init(_ session: Session, prompt: [Int], options: GenerationOptions) {
+    ///   - options: how to generate.
+    /// - Throws: `SparseInferenceError.request` for an option out of range.
+    package init(_ session: Session, prompt: [Int], options: GenerationOptions) throws {
+        try options.validate()
         self.session = session
         self.prompt = prompt
         self.options = options

@@ -122,14 +122,10 @@ final class GenerationRun: @unchecked Sendable {
 
     private func begin() throws -> Continuation {
         let (options, prompt) = (generation.options, generation.prompt)
-        let limit = generation.model.configuration.maxPositions
-        let (capacity, isUncountable) = prompt.count.addingReportingOverflow(options.maxTokens)
-        guard !isUncountable, capacity <= limit else {
-            let tokens = isUncountable ? .max : capacity
-            throw SparseInferenceError.request(.contextTooLong(tokens: tokens, limit: limit))
-        }
-        let session = try Session(generation.model, capacity: capacity, cacheFormat: options.cacheFormat)
-        return Continuation(session, prompt: prompt, options: options)
+        let model = generation.model
+        let capacity = try options.capacity(behind: prompt, limit: model.configuration.maxPositions)
+        let session = try Session(model, capacity: capacity, cacheFormat: options.cacheFormat)
+        return try Continuation(session, prompt: prompt, options: options)
     }
 
     private func checkCancellation() throws {

@@ -39,6 +39,18 @@ public struct GenerationOptions: Equatable, Sendable {
         self.draftTokens = draftTokens
     }
 
+    /// The room a session needs for a prompt and what is generated behind it.
+    ///
+    /// - Throws: `SparseInferenceError.request` when the model does not read so many tokens.
+    package func capacity(behind prompt: [Int], limit: Int) throws -> Int {
+        let (capacity, isUncountable) = prompt.count.addingReportingOverflow(maxTokens)
+        guard !isUncountable, capacity <= limit else {
+            let tokens = isUncountable ? .max : capacity
+            throw SparseInferenceError.request(.contextTooLong(tokens: tokens, limit: limit))
+        }
+        return capacity
+    }
+
     /// - Throws: `SparseInferenceError.request` naming the option that is out of range.
     func validate() throws {
         guard maxTokens >= 1 else {

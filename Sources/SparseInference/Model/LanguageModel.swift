@@ -127,7 +127,7 @@ extension LanguageModel {
     }
 
     /// The tokens that end a sequence, by the configuration and by the tokenizer.
-    package var endTokens: Set<Int> {
+    var endTokens: Set<Int> {
         Set(configuration.eosTokens + [tokenizer?.endToken].compactMap { $0 })
     }
 

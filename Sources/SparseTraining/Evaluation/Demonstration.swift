@@ -112,12 +112,10 @@ package struct Demonstration {
 
     /// Reads, asks and measures.
     ///
-    /// - Parameters:
-    ///   - measuresCost: whether to time single tokens along the document, too.
-    ///   - progress: told what is being done.
+    /// - Parameter progress: told what is being done.
     /// - Returns: what it showed.
     /// - Throws: `SparseInferenceError`, such as for a document longer than the model reads.
-    package func run(measuresCost: Bool = true, progress: (String) -> Void = { _ in }) throws -> Report {
+    package func run(progress: (String) -> Void = { _ in }) throws -> Report {
         guard let tokenizer = model.tokenizer else {
             throw SparseInferenceError.request(.noTokenizer)
         }
@@ -152,10 +150,8 @@ package struct Demonstration {
             )
         }
         report.peakMemoryBytes = ProcessMemory.peak
-        if measuresCost {
-            progress("timing tokens along the document")
-            report.costs = try costs(&dense, &sparse)
-        }
+        progress("timing tokens along the document")
+        report.costs = try costs(dense, sparse)
         if let first = document.questions.first, document.tokens.count > 2 * report.k, report.k > 0 {
             progress("measuring the attention kept")
             let parameters = try ParameterSet(
@@ -173,7 +169,7 @@ package struct Demonstration {
     }
 
     /// Times at the powers of two from 1,024 tokens on, and at the end.
-    private func costs(_ dense: inout Side, _ sparse: inout Side) throws -> [Cost] {
+    private func costs(_ dense: Side, _ sparse: Side) throws -> [Cost] {
         var positions = [document.tokens.count]
         var power = 1024
         while power < document.tokens.count {
@@ -233,15 +229,10 @@ package struct Demonstration {
             let before = session.count
             defer { try? session.truncate(to: before) }
             let start = ContinuousClock.now
+            let options = GenerationOptions(maxTokens: Demonstration.longestAnswer, attention: attention)
+            var continuation = try Continuation(session, prompt: prompt, options: options)
             var tokens: [Int] = []
-            var input = prompt
-            var sampler = Sampler(.greedy)
-            while tokens.count < Demonstration.longestAnswer {
-                let token = sampler.choose(try session.extend(by: input, attention: attention).elements)
-                tokens.append(token)
-                guard !session.model.endTokens.contains(token) else { break }
-                input = [token]
-            }
+            while let piece = try continuation.next() { tokens.append(piece.token) }
             return (tokens, (ContinuousClock.now - start) / .seconds(1))
         }
 

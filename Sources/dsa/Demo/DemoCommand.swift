@@ -51,10 +51,15 @@ struct DemoCommand: ParsableCommand {
     @Option(help: "Threads to use; all cores unless said otherwise.")
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Where the page is written.", valueName: "file"))
-    var page = "dsa-demo.html"
+    @Option(
+        help: ArgumentHelp(
+            "Where the page is written; dsa-demo.html, with --json nowhere, when not given.",
+            valueName: "file"
+        )
+    )
+    var page: String?
 
-    @Flag(help: "Print the figures as JSON; write a page only where --page says so.")
+    @Flag(help: "Print the figures as JSON.")
     var json = false
 
     func validate() throws {
@@ -68,7 +73,7 @@ struct DemoCommand: ParsableCommand {
     }
 
     func run() throws {
-        let folder = try model.map { try ModelLocation.folder($0) } ?? DemoModel.folder
+        let folder = try ModelLocationOption.folder(of: model ?? DemoModel.name)
         let workers = try threads.map { try Workers(count: $0) } ?? .all
         let model = try LanguageModel(contentsOf: folder, workers: workers)
         let text = try makeDocument(for: model)
@@ -76,7 +81,8 @@ struct DemoCommand: ParsableCommand {
         let report = try Demonstration(model, text).run { Terminal.progress($0) }
         Terminal.clearProgress()
         let summary = DemoSummary(report)
-        print(json ? try summary.json : summary.table(report))
+        print(json ? try Terminal.json(summary) : summary.table(report))
+        guard let page = page ?? (json ? nil : "dsa-demo.html") else { return }
         let file = URL(fileURLWithPath: page)
         let html = DemoPage(report, text: try model.tokenizer?.decode(text.tokens) ?? "").html
         try Data(html.utf8).write(to: file, options: .atomic)
@@ -96,11 +102,11 @@ struct DemoCommand: ParsableCommand {
                 length: length
             )
         }
-        let data = try Data(contentsOf: URL(fileURLWithPath: document))
-        guard let content = String(validating: data, as: UTF8.self) else {
-            throw ValidationError("\(document) is not UTF-8 text.")
-        }
-        return try NeedleDocument(content, questions: question, tokenizer: model.tokenizer)
+        return try NeedleDocument(
+            Terminal.text(of: document),
+            questions: question,
+            tokenizer: model.tokenizer
+        )
     }
 
     private func introduce(_ model: LanguageModel, _ document: NeedleDocument) {

@@ -2,6 +2,9 @@ import Foundation
 
 /// The model that comes along, with the recipe it was trained by.
 enum DemoModel {
+    /// What it is called on the command line.
+    static let name = "demo"
+
     /// Where it lies.
     static var folder: URL {
         get throws {

@@ -51,15 +51,6 @@ struct DemoSummary: Codable {
         costs = report.costs
     }
 
-    /// As JSON.
-    var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
-    }
-
     /// As lines for a terminal.
     func table(_ report: Demonstration.Report) -> String {
         var lines: [String] = []
