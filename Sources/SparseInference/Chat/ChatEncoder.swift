@@ -70,13 +70,19 @@ public struct ChatEncoder: Equatable, Sendable {
 }
 
 /// The markers between turns.
-enum ChatMarker {
-    static let begin = "<｜begin▁of▁sentence｜>"
-    static let end = "<｜end▁of▁sentence｜>"
-    static let user = "<｜User｜>"
-    static let assistant = "<｜Assistant｜>"
-    static let beginOfThinking = "<think>"
-    static let endOfThinking = "</think>"
+package enum ChatMarker {
+    /// Begins a text.
+    package static let begin = "<｜begin▁of▁sentence｜>"
+    /// Ends an answer.
+    package static let end = "<｜end▁of▁sentence｜>"
+    /// Begins a user's turn.
+    package static let user = "<｜User｜>"
+    /// Begins the model's turn.
+    package static let assistant = "<｜Assistant｜>"
+    /// Begins what the model thinks.
+    package static let beginOfThinking = "<think>"
+    /// Ends it.
+    package static let endOfThinking = "</think>"
 }
 
 // MARK: - Plain

@@ -25,7 +25,7 @@ public struct ChatMessage: Equatable, Sendable {
     /// The tools the model calls.
     public var toolCalls: [ToolCall]
     /// The tools that may be called, from a system or developer message on.
-    public var tools: [ChatTool]
+    public var tools: [ChatSchema]
     /// A JSON schema that answers have to follow; nil for none.
     public var responseFormat: ChatSchema?
 
@@ -35,7 +35,7 @@ public struct ChatMessage: Equatable, Sendable {
         _ content: String,
         reasoning: String? = nil,
         toolCalls: [ToolCall] = [],
-        tools: [ChatTool] = [],
+        tools: [ChatSchema] = [],
         responseFormat: ChatSchema? = nil
     ) {
         self.role = role
@@ -47,33 +47,16 @@ public struct ChatMessage: Equatable, Sendable {
     }
 }
 
-/// A tool the model may call: the JSON object with its name, description and parameters.
-public struct ChatTool: Equatable, Sendable {
+/// A JSON object that the model reads: what a tool is and takes, or what an answer has to look like.
+public struct ChatSchema: Equatable, Sendable {
     /// The object, as the model reads it.
     public let json: String
 
-    /// A tool from its JSON object, such as `{"name": "f", "description": "…", "parameters": {…}}`.
+    /// A schema from its JSON object, for a tool such as `{"name": "f", "description": "…", "parameters": {…}}`.
     ///
     /// - Throws: `ChatFault.malformedJSON`.
     public init(json: String) throws(ChatFault) {
-        self.init(.object(try readObject(json, what: "tool")))
-    }
-
-    init(_ value: JSONValue) {
-        json = value.pythonText
-    }
-}
-
-/// A JSON schema.
-public struct ChatSchema: Equatable, Sendable {
-    /// The schema, as the model reads it.
-    public let json: String
-
-    /// A schema from its JSON object.
-    ///
-    /// - Throws: `ChatFault.malformedJSON`.
-    public init(json: String) throws(ChatFault) {
-        self.init(.object(try readObject(json, what: "response format")))
+        self.init(.object(try readObject(json, what: "schema")))
     }
 
     init(_ value: JSONValue) {
@@ -185,7 +168,7 @@ extension ChatMessage {
             guard let function = tool.object?["function"], function.object != nil else {
                 throw .malformedJSON("\(place).tools", reason: "lacks an object \"function\"")
             }
-            tools.append(ChatTool(function))
+            tools.append(ChatSchema(function))
         }
         for call in try list("tool_calls") {
             guard let function = call.object?["function"]?.object, let name = function["name"]?.string,

@@ -63,22 +63,27 @@ package struct NeedleDocument: Sendable {
 }
 
 extension NeedleDocument {
-    /// A text of one's own, as a user's turn in the plain encoding of the family.
+    /// A text of one's own, with questions behind it in the same turn.
     ///
     /// - Parameters:
     ///   - text: the text.
     ///   - questions: asked right behind it.
-    ///   - tokenizer: the model's; has to know the markers of turns.
-    /// - Throws: `SparseInferenceError.request` without a tokenizer.
+    ///   - tokenizer: the model's.
+    /// - Throws: `SparseInferenceError.request` without a tokenizer, `ChatFault.unknownTemplate` for one without the
+    ///   markers of turns.
     package init(_ text: String, questions: [String], tokenizer: Tokenizer?) throws {
         guard let tokenizer else { throw SparseInferenceError.request(.noTokenizer) }
-        let markers = TaskVocabulary.markers
-        let turn = markers[TaskVocabulary.assistant] + markers[TaskVocabulary.endOfThinking]
-        tokens = tokenizer.encode(markers[TaskVocabulary.user] + text, addingSpecialTokens: true)
+        // What is taught differently differs in tools alone, and there are none.
+        _ = try ChatEncoder.Format.of(tokenizer)
+        let encoder = ChatEncoder(.plain)
+        let opening = try encoder.encode([ChatMessage(.user, text)], invitesAnswer: false)
+        let invitation = try encoder.encode([ChatMessage(.user, text)]).unicodeScalars
+            .dropFirst(opening.unicodeScalars.count)
+        tokens = tokenizer.encode(opening)
         self.questions = questions.map { question in
             Question(
                 text: question,
-                prompt: tokenizer.encode(" " + question + turn),
+                prompt: tokenizer.encode(" " + question + String(invitation)),
                 answer: [],
                 needles: []
             )

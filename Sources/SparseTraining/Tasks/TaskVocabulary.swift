@@ -14,8 +14,8 @@ import SparseInference
 package struct TaskVocabulary: Sendable {
     /// The markers, in the order of their ids.
     package static let markers = [
-        "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜User｜>", "<｜Assistant｜>", "<think>",
-        "</think>",
+        ChatMarker.begin, ChatMarker.end, "<｜▁pad▁｜>", ChatMarker.user, ChatMarker.assistant,
+        ChatMarker.beginOfThinking, ChatMarker.endOfThinking,
     ]
     /// Ids of the markers.
     package static let (begin, end, user, assistant, endOfThinking) = (0, 1, 3, 4, 6)
