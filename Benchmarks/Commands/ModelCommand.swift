@@ -10,7 +10,7 @@ struct ModelCommand: ParsableCommand {
         abstract: "Times prefill and decode of a model by context, and its peak memory.",
         discussion: """
             One sequence of random tokens is prefilled chunk by chunk to the last position; at each position on the \
-            way tokens are decoded, and forgotten again. Peak memory includes the mapped weights.
+            way tokens are decoded, alone and with other sequences together, and forgotten again. Peak memory includes the mapped weights.
 
             Without a folder the model is "mini": random bfloat16 weights, heads and latents in DeepSeek-V3.2's sizes, \
             hidden size 1024, four layers. 128K takes several minutes:
@@ -44,6 +44,9 @@ struct ModelCommand: ParsableCommand {
     @Option(help: "Tokens decoded at each position.")
     var decode = 16
 
+    @Option(help: "Sequences decoded together, against one.")
+    var sequences = 8
+
     @Option(help: "Threads to use; all processors when not given.")
     var threads: Int?
 
@@ -56,6 +59,7 @@ struct ModelCommand: ParsableCommand {
     mutating func validate() throws {
         guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard chunk >= 1 else { throw ValidationError("--chunk must be at least 1.") }
+        guard sequences >= 1 else { throw ValidationError("--sequences must be at least 1.") }
         guard decode >= 1 else { throw ValidationError("--decode must be at least 1.") }
         guard LanguageModel.Precision(name: precision) != nil else {
             throw ValidationError("--precision '\(precision)' is none of those listed.")
@@ -88,7 +92,8 @@ extension ModelCommand {
             chunk: chunk,
             cacheFormat: cache,
             attention: attention,
-            decodedTokens: decode
+            decodedTokens: decode,
+            sequences: sequences
         )
         let clock = ContinuousClock.now
         let total = positions.values.last ?? 0
@@ -162,7 +167,7 @@ private struct ModelReport: Encodable {
             ceilings   \(ceilings.map(\.description).joined(separator: "\n           "))
             weights    \(weightBytesPerToken / 1_000_000) MB a token, \(String(format: "%.1f", floor)) ms to read
 
-             position   decode ms   tokens/s   chunk s   prefill s   tokens/s    peak MiB   caches MiB
+             position   decode ms   tokens/s   \(rows.first?.sequences ?? 0) together   times   chunk s   prefill s   tokens/s    peak MiB   caches MiB
             """
         return ([head] + rows.map(line)).joined(separator: "\n")
     }
@@ -171,6 +176,8 @@ private struct ModelReport: Encodable {
         let cells = [
             (positionLabel(row.position), 9), (String(format: "%.2f", row.decodeMilliseconds), 11),
             (String(format: "%.1f", 1000 / row.decodeMilliseconds), 10),
+            (String(format: "%.1f", 1000 * Double(row.sequences) / row.togetherMilliseconds), 11),
+            (String(format: "%.2f", row.togetherRatio), 7),
             (String(format: "%.3f", row.chunkMilliseconds / 1000), 9),
             (String(format: "%.2f", row.prefillSeconds), 11), (String(format: "%.0f", row.prefillRate), 10),
             (row.peakBytes.map { "\($0 >> 20)" } ?? "unknown", 11), ("\(row.cacheBytes >> 20)", 12),

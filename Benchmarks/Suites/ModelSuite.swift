@@ -13,6 +13,8 @@ struct ModelSuite {
     let attention: AttentionMode
     /// Tokens decoded at each position.
     let decodedTokens: Int
+    /// Sequences decoded together.
+    let sequences: Int
 
     /// What one position showed.
     struct Row: Encodable {
@@ -20,6 +22,10 @@ struct ModelSuite {
         let position: Int
         /// Milliseconds to decode one token, median.
         let decodeMilliseconds: Double
+        /// Milliseconds to decode one token of each of several sequences together, median.
+        let togetherMilliseconds: Double
+        /// How many they are.
+        let sequences: Int
         /// Milliseconds of the chunk that ends here, the lower of the last two of full size.
         let chunkMilliseconds: Double
         /// Seconds to prefill the whole sequence from its start.
@@ -28,6 +34,9 @@ struct ModelSuite {
         let peakBytes: Int?
         /// Bytes of the caches.
         let cacheBytes: Int
+
+        /// Tokens a second of sequences decoded together, over those of one.
+        var togetherRatio: Double { Double(sequences) * decodeMilliseconds / togetherMilliseconds }
 
         /// Tokens a second, over the whole prefill.
         var prefillRate: Double { Double(position) / prefillSeconds }
@@ -43,7 +52,7 @@ struct ModelSuite {
     /// - Throws: what `Session` refuses.
     func run(_ positions: [Int], seed: UInt64, progress: (Int) -> Void) throws -> [Row] {
         let last = positions.last ?? 0
-        let session = try Session(model, capacity: last + decodedTokens + 1, cacheFormat: cacheFormat)
+        let session = try Session(model, capacity: last + 1, cacheFormat: cacheFormat)
         var tokens = TokenStream(seed: seed, vocabulary: model.configuration.vocabularySize)
         var (spent, chunks) = (0.0, [Double]())
         let tellsPeak = ProcessMemory.resetPeak()
@@ -59,10 +68,11 @@ struct ModelSuite {
                 progress(session.count)
             }
             let decode = try decode(session, &tokens)
-            try session.truncate(to: position)
             return Row(
                 position: position,
-                decodeMilliseconds: decode,
+                decodeMilliseconds: decode.alone,
+                togetherMilliseconds: decode.together,
+                sequences: sequences,
                 chunkMilliseconds: chunks.suffix(2).min() ?? spent,
                 prefillSeconds: spent / 1000,
                 peakBytes: tellsPeak ? ProcessMemory.peak : nil,
@@ -71,17 +81,28 @@ struct ModelSuite {
         }
     }
 
-    /// The median time of one token; the first is not counted.
-    private func decode(_ session: Session, _ tokens: inout TokenStream) throws -> Double {
-        var times: [Double] = []
+    /// The median times of a token alone and of one of each sequence together, in turn; the first are not counted.
+    private func decode(_ session: Session, _ tokens: inout TokenStream) throws -> (
+        alone: Double, together: Double
+    ) {
+        let many = try (0..<sequences).map { _ in
+            try Session(copying: session, capacity: session.count + 1)
+        }
+        var (alone, together) = ([Double](), [Double]())
         for _ in 0...decodedTokens {
             let next = tokens.next(1)
             let time = try ContinuousClock().measure {
                 _ = try session.extend(by: next, attention: attention)
             }
-            times.append(time.milliseconds)
+            alone.append(time.milliseconds)
+            let each = tokens.next(sequences).map { [$0] }
+            let all = try ContinuousClock().measure {
+                _ = try Session.extend(many, by: each, attention: attention)
+            }
+            together.append(all.milliseconds)
+            for session in many + [session] { try session.truncate(to: session.count - 1) }
         }
-        return Samples(Array(times.dropFirst())).median
+        return (Samples(Array(alone.dropFirst())).median, Samples(Array(together.dropFirst())).median)
     }
 }
 

@@ -9,6 +9,7 @@ extern const dsa_kernels dsa_scalar_kernels;
 
 // Scalar slots that other tables point to.
 double dsa_scalar_dot_peak(size_t rounds, float *sink);
+void dsa_scalar_arrange_bf16(size_t count, const float *x, float *y);
 void dsa_scalar_pack_columns_bf16(size_t n, size_t k, const uint16_t *const *columns, uint16_t *panels);
 void dsa_scalar_pack_rows_bf16(size_t k, size_t n, const uint16_t *const *rows, uint16_t *panels);
 void dsa_scalar_multiply_bf16(
@@ -18,14 +19,16 @@ void dsa_scalar_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, u
 float dsa_scalar_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
 void dsa_scalar_prefetch(size_t count, const void *x);
 void dsa_scalar_gather_multiply_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *m, float *y);
 void dsa_scalar_gather_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *w, float *y);
+void dsa_scalar_exp_sum_lanes(
+    size_t count, size_t lanes, float scale, float *x, float *maxima, float *sums);
 void dsa_scalar_scatter_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
-    size_t stride);
+    size_t count, const int32_t *positions, size_t columns, size_t lanes, const float *w,
+    const float *m, float *rows, size_t stride);
 // Scalar slots of the indexer that other tables point to.
 void dsa_scalar_key_tile_f32(dsa_format format, size_t keys, size_t dim, const void *rows, float *tile);
 void dsa_scalar_key_tile_bf16(dsa_format format, size_t keys, size_t dim, const void *rows, uint16_t *tile);

@@ -9,16 +9,18 @@ extension Kernels {
     /// The columns that gathered rows are multiplied by at once.
     package static let lanes = Int(dsa_lanes)
 
-    /// `output[i] = rows[positions[i]] · matrix`.
+    /// `output[i] = rows[positions[i]] · matrix`, for the first lanes.
     ///
     /// - Parameters:
     ///   - positions: `[count]`.
     ///   - rows: all rows.
-    ///   - matrix: `[columns, lanes]`.
-    ///   - output: `[count, lanes]`.
+    ///   - lanes: how many columns of the matrix count; those of the output beyond may hold anything.
+    ///   - matrix: `[columns, Kernels.lanes]`.
+    ///   - output: `[count, Kernels.lanes]`.
     package static func multiply(
         gathered positions: UnsafeBufferPointer<Int32>,
         of rows: MatrixView,
+        lanes: Int = Kernels.lanes,
         by matrix: UnsafePointer<Float>,
         into output: UnsafeMutablePointer<Float>
     ) {
@@ -28,6 +30,7 @@ extension Kernels {
             rows.columns,
             rows.base,
             rows.stride,
+            lanes,
             matrix,
             output
         )
@@ -38,11 +41,13 @@ extension Kernels {
     /// - Parameters:
     ///   - positions: `[count]`.
     ///   - rows: all rows.
-    ///   - weights: `[count, lanes]`.
-    ///   - output: `[lanes, columns]`.
+    ///   - lanes: how many weights of a row count; rows of the output beyond may hold anything.
+    ///   - weights: `[count, Kernels.lanes]`.
+    ///   - output: `[Kernels.lanes, columns]`.
     package static func add(
         gathered positions: UnsafeBufferPointer<Int32>,
         of rows: MatrixView,
+        lanes: Int = Kernels.lanes,
         times weights: UnsafePointer<Float>,
         to output: UnsafeMutablePointer<Float>
     ) {
@@ -52,20 +57,43 @@ extension Kernels {
             rows.columns,
             rows.base,
             rows.stride,
+            lanes,
             weights,
             output
         )
     }
 
+    /// Replaces scores by their exponentials relative to the largest of each lane.
+    ///
+    /// - Parameters:
+    ///   - scores: `[count, Kernels.lanes]`.
+    ///   - count: how many there are of each lane.
+    ///   - lanes: how many lanes count.
+    ///   - scale: what scores are multiplied by, positive.
+    ///   - maxima: the largest of each lane, scaled, `[Kernels.lanes]`.
+    ///   - sums: the sums of the exponentials, `[Kernels.lanes]`.
+    static func exponentiate(
+        lanesOf scores: UnsafeMutablePointer<Float>,
+        count: Int,
+        lanes: Int,
+        scale: Float,
+        maxima: UnsafeMutablePointer<Float>,
+        sums: UnsafeMutablePointer<Float>
+    ) {
+        active.exp_sum_lanes(count, lanes, scale, scores, maxima, sums)
+    }
+
     /// `rows[positions[i]] += weights[i] · matrix`; no position comes twice.
     ///
     /// - Parameters:
-    ///   - weights: `[count, lanes]`.
-    ///   - matrix: `[lanes, columns]`.
+    ///   - weights: `[count, Kernels.lanes]`.
+    ///   - lanes: how many weights of a row count.
+    ///   - matrix: `[Kernels.lanes, columns]`.
     ///   - positions: `[count]`.
     ///   - rows: all rows.
     package static func scatter(
         _ weights: UnsafePointer<Float>,
+        lanes: Int = Kernels.lanes,
         times matrix: UnsafePointer<Float>,
         to positions: UnsafeBufferPointer<Int32>,
         of rows: MutableMatrixView
@@ -74,6 +102,7 @@ extension Kernels {
             positions.count,
             positions.baseAddress,
             rows.columns,
+            lanes,
             weights,
             matrix,
             rows.base,

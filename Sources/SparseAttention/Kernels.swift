@@ -166,6 +166,39 @@ extension Kernels {
         active.gemv_bf16(rows, columns, columns, matrix, vector, output)
     }
 
+    /// The same for several vectors, each arranged by `arrange`: `outputs[v][r] = matrix[r] · vectors[v]`.
+    ///
+    /// Bit for bit what each vector gives by itself. Columns are a multiple of `arrangedColumns`.
+    package static func multiply(
+        bfloat16 matrix: UnsafePointer<UInt16>,
+        rows: Int,
+        columns: Int,
+        vectors: UnsafeBufferPointer<UnsafePointer<Float>?>,
+        into outputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>?>
+    ) {
+        active.gemv_many_bf16(
+            rows,
+            columns,
+            columns,
+            matrix,
+            vectors.count,
+            vectors.baseAddress,
+            outputs.baseAddress
+        )
+    }
+
+    /// Columns that are arranged by themselves.
+    package static let arrangedColumns = 32
+
+    /// `output = vector`, in the order in which several vectors are multiplied; count is a multiple of `arrangedColumns`.
+    package static func arrange(
+        _ vector: UnsafePointer<Float>,
+        into output: UnsafeMutablePointer<Float>,
+        count: Int
+    ) {
+        active.arrange_bf16(count, vector, output)
+    }
+
     /// `output[r] = matrix[r] · vector` for rows of binary16 bits without gaps.
     package static func multiply(
         float16 matrix: UnsafePointer<UInt16>,

@@ -135,6 +135,48 @@ final class ArithmeticKernelTests: XCTestCase {
         }
     }
 
+    /// Several vectors at a time give what each gives alone, bit for bit.
+    func testSeveralVectors() throws {
+        for table in KernelTables.supported {
+            for (rows, columns) in [(0, 32), (1, 32), (3, 0), (4, 64), (5, 96), (9, 160), (17, 32)] {
+                for vectors in [0, 1, 2, 3, 5, 8] {
+                    let context = "\(KernelTables.name(of: table)) \(rows)×\(columns), \(vectors) vectors"
+                    var numbers = Numbers(seed: UInt64(rows * 1000 + columns + vectors))
+                    let stride = columns + 5
+                    let weights = (0..<rows * stride + 1).map { _ in
+                        UInt16(truncatingIfNeeded: numbers.bits() & 0xBBFF)
+                    }
+                    let inputs = (0..<vectors).map { _ in numbers.array(columns) }
+                    let arranged = try guarded(vectors * columns, filledWith: Float(-7), context) {
+                        arranged in
+                        for (index, input) in inputs.enumerated() {
+                            table.arrange_bf16(columns, input, arranged + index * columns)
+                        }
+                    }
+                    let found = try arranged.withUnsafeBufferPointer { arranged in
+                        try guarded(vectors * rows, filledWith: Float(-7), context) { output in
+                            let from = (0..<vectors).map { vector in
+                                arranged.baseAddress.map { $0 + vector * columns }
+                            }
+                            let to = (0..<vectors).map { Optional(output + $0 * rows) }
+                            table.gemv_many_bf16(rows, columns, stride, weights, vectors, from, to)
+                        }
+                    }
+                    for (index, input) in inputs.enumerated() {
+                        let alone = try guarded(rows, filledWith: Float(-7), context) {
+                            table.gemv_bf16(rows, columns, stride, weights, input, $0)
+                        }
+                        XCTAssertEqual(
+                            found[index * rows..<(index + 1) * rows].map(\.bitPattern),
+                            alone.map(\.bitPattern),
+                            "\(context): vector \(index)"
+                        )
+                    }
+                }
+            }
+        }
+    }
+
     func testVectors() throws {
         for table in KernelTables.supported {
             for count in KernelTables.counts {

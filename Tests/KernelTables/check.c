@@ -214,6 +214,35 @@ static void check_matrix_vector(const dsa_kernels *table, const dsa_kernels *sca
     }
 }
 
+// Several vectors give what each gives alone.
+static void check_matrix_vectors(const dsa_kernels *table, const dsa_kernels *scalar) {
+    enum { rows = 11, widest = 96, most_vectors = 5, stride = widest + 3 };
+    static uint16_t w[rows * stride];
+    static float x[most_vectors][widest], arranged[most_vectors][widest], y[most_vectors][rows];
+    for (size_t i = 0; i < rows * stride; i++) {
+        w[i] = (uint16_t)(bits() & 0xBBFF);
+    }
+    for (size_t columns = 0; columns <= widest; columns += 32) {
+        for (size_t vectors = 0; vectors <= most_vectors; vectors++) {
+            const float *from[most_vectors];
+            float *to[most_vectors], alone[rows];
+            for (size_t v = 0; v < vectors; v++) {
+                fill(columns, 1, x[v]);
+                table->arrange_bf16(columns, x[v], arranged[v]);
+                from[v] = arranged[v], to[v] = y[v];
+            }
+            table->gemv_many_bf16(rows, columns, stride, w, vectors, from, to);
+            for (size_t v = 0; v < vectors; v++) {
+                table->gemv_bf16(rows, columns, stride, w, x[v], alone);
+                for (size_t r = 0; r < rows; r++) {
+                    same(y[v][r], alone[r]);
+                }
+            }
+        }
+    }
+    REPORT(gemv_many_bf16);
+}
+
 // MARK: Vectors and softmax
 
 static void check_vectors(const dsa_kernels *table, const dsa_kernels *scalar) {
@@ -326,7 +355,8 @@ static void check_rest(const dsa_kernels *table, const dsa_kernels *scalar) {
         table->rescale_e4m3_bf16 == scalar->rescale_e4m3_bf16 &&
         table->exp_sum_bf16 == scalar->exp_sum_bf16 &&
         table->gather_multiply_f32 == scalar->gather_multiply_f32 &&
-        table->gather_add_f32 == scalar->gather_add_f32 && table->scatter_add_f32 == scalar->scatter_add_f32 &&
+        table->gather_add_f32 == scalar->gather_add_f32 && table->exp_sum_lanes == scalar->exp_sum_lanes &&
+        table->scatter_add_f32 == scalar->scatter_add_f32 &&
         table->key_tile_f32 == scalar->key_tile_f32 && table->key_tile_bf16 == scalar->key_tile_bf16 &&
         table->index_scores_f32 == scalar->index_scores_f32 &&
         table->index_scores_bf16 == scalar->index_scores_bf16 && table->ranks_above == scalar->ranks_above &&
@@ -352,6 +382,7 @@ int main(void) {
         check_matrix_vector(table, scalar, stored_bf16), REPORT(gemv_bf16);
         check_matrix_vector(table, scalar, stored_f16), REPORT(gemv_f16);
         check_matrix_vector(table, scalar, stored_e4m3), REPORT(gemv_e4m3);
+        check_matrix_vectors(table, scalar);
         check_vectors(table, scalar);
         check_softmax(table, scalar);
         check_rest(table, scalar);

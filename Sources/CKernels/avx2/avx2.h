@@ -136,6 +136,9 @@ void dsa_avx2_gemv_f32(
     size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
 void dsa_avx2_gemv_bf16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+void dsa_avx2_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y);
 void dsa_avx2_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
 void dsa_avx2_gemv_e4m3(

@@ -123,6 +123,14 @@ DSA_AVX2 void dsa_avx2_gemv_bf16(
     gemv(format_bf16, rows, columns, stride, w, x, y);
 }
 
+DSA_AVX2 void dsa_avx2_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y) {
+    for (size_t v = 0; v < vectors; v++) {
+        dsa_avx2_gemv_bf16(rows, columns, stride, w, x[v], y[v]);
+    }
+}
+
 DSA_AVX2 void dsa_avx2_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y) {
     gemv(format_f16, rows, columns, stride, w, x, y);

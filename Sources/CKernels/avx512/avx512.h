@@ -129,6 +129,10 @@ void dsa_avx512_gemv_f32(
     size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
 void dsa_avx512_gemv_bf16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+void dsa_avx512_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y);
+void dsa_avx512_arrange_bf16(size_t count, const float *x, float *y);
 void dsa_avx512_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
 void dsa_avx512_gemv_e4m3(
@@ -148,14 +152,16 @@ void dsa_avx512_multiply_bf16(
 void dsa_avx512_rescale_e4m3_bf16(size_t count, float scale, const uint8_t *x, uint16_t *y);
 float dsa_avx512_exp_sum_bf16(size_t count, float scale, float shift, const float *x, uint16_t *y);
 void dsa_avx512_gather_multiply_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *m, float *y);
 void dsa_avx512_gather_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *w, float *y);
+void dsa_avx512_exp_sum_lanes(
+    size_t count, size_t lanes, float scale, float *x, float *maxima, float *sums);
 void dsa_avx512_scatter_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
-    size_t stride);
+    size_t count, const int32_t *positions, size_t columns, size_t lanes, const float *w,
+    const float *m, float *rows, size_t stride);
 void dsa_avx512_key_tile_f32(dsa_format format, size_t keys, size_t dim, const void *rows, float *tile);
 void dsa_avx512_index_scores_f32(
     size_t heads, size_t dim, const float *queries, const float *weights, const float *scales,

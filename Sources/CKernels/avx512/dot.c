@@ -35,14 +35,16 @@ DSA_AVX512 float dsa_avx512_dot_f32(size_t count, const float *x, const float *y
 // MARK: Matrix times vector
 
 enum {
-    row_block = 4,    // rows that share each load of x
-    accumulators = 4, // for each row: 16 chains in a block, and 4 when one row is left
+    row_block = 8,    // rows that share each load of x: 16 chains of additions, two for each row
+    few_rows = 4,     // rows that are added up at once
+    few_vectors = 2,  // vectors that share each load of `few_rows` rows: as many chains
+    chunk_columns = 32,
 };
 
 // The sum of the 16 lanes, four rows at a time. A row's sum is taken in the same order in any place.
-DSA_AVX512_INLINE __m128 sum_lanes(const __m512 rows[row_block]) {
-    __m128 quarters[row_block];
-    for (int r = 0; r < row_block; r++) {
+DSA_AVX512_INLINE __m128 sum_lanes(const __m512 rows[few_rows]) {
+    __m128 quarters[few_rows];
+    for (int r = 0; r < few_rows; r++) {
         __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(rows[r]), _mm512_extractf32x8_ps(rows[r], 1));
         quarters[r] = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
     }
@@ -50,50 +52,54 @@ DSA_AVX512_INLINE __m128 sum_lanes(const __m512 rows[row_block]) {
     return _mm_add_ps(_mm_add_ps(quarters[0], quarters[1]), _mm_add_ps(quarters[2], quarters[3]));
 }
 
-// One chunk of 64 columns, or of the `left` that remain, added to the accumulators of `rows` rows.
+// y[i] = the sum of a row's two accumulators, for `rows` (1 ... 4) of them.
+DSA_AVX512_INLINE void finish(stored_format format, int rows, const float_pair *sums, float *y) {
+    __m512 totals[few_rows];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < few_rows; r++) {
+        totals[r] = r < rows ? _mm512_add_ps(sums[r].low, sums[r].high) : _mm512_setzero_ps();
+    }
+    __m128 result = sum_lanes(totals);
+    if (format == format_e4m3) {
+        result = _mm_mul_ps(result, _mm_set1_ps(256)); // load_stored's 2^-8
+    }
+    _mm_mask_storeu_ps(y, (__mmask8)((1 << rows) - 1), result);
+}
+
+// One chunk of columns, or of the `left` that remain, added to the accumulators of `rows` rows.
 DSA_AVX512_INLINE void add_columns(
     stored_format format, int rows, size_t left, size_t stride, const void *w, size_t at, const float *x,
-    __m512 sums[row_block][accumulators]) {
+    float_pair sums[row_block]) {
+    __mmask32 lanes = lanes32(left);
+    float_pair facing = load_facing(format, x, lanes);
 #pragma clang loop unroll(full)
-    for (int half = 0; half < 2; half++) {
-        size_t skipped = 32 * (size_t)half;
-        __mmask32 lanes = left <= skipped ? 0 : lanes32(left - skipped);
-        float_pair facing = load_facing(format, x + skipped, lanes);
-#pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) {
-            float_pair stored = load_stored(format, w, at + (size_t)r * stride + skipped, lanes);
-            sums[r][2 * half] = _mm512_fmadd_ps(stored.low, facing.low, sums[r][2 * half]);
-            sums[r][2 * half + 1] = _mm512_fmadd_ps(stored.high, facing.high, sums[r][2 * half + 1]);
-        }
+    for (int r = 0; r < rows; r++) {
+        float_pair stored = load_stored(format, w, at + (size_t)r * stride, lanes);
+        sums[r].low = _mm512_fmadd_ps(stored.low, facing.low, sums[r].low);
+        sums[r].high = _mm512_fmadd_ps(stored.high, facing.high, sums[r].high);
     }
 }
 
-// w: `rows` (1 ... 4) rows beginning at element `at`, x: [columns]; the result has a lane for each row.
-DSA_AVX512_INLINE __m128 dot_rows(
-    stored_format format, int rows, size_t columns, size_t stride, const void *w, size_t at, const float *x) {
-    __m512 sums[row_block][accumulators];
+// w: `rows` (1 ... 8) rows beginning at element `at`, x: [columns], y: [rows].
+DSA_AVX512_INLINE void dot_rows(
+    stored_format format, int rows, size_t columns, size_t stride, const void *w, size_t at, const float *x,
+    float *y) {
+    float_pair sums[row_block];
 #pragma clang loop unroll(full)
     for (int r = 0; r < row_block; r++) {
-#pragma clang loop unroll(full)
-        for (int k = 0; k < accumulators; k++) {
-            sums[r][k] = _mm512_setzero_ps();
-        }
+        sums[r] = (float_pair){_mm512_setzero_ps(), _mm512_setzero_ps()};
     }
     size_t c = 0;
-    for (; c + 64 <= columns; c += 64) {
-        add_columns(format, rows, 64, stride, w, at + c, x + c, sums);
+    for (; c + chunk_columns <= columns; c += chunk_columns) {
+        add_columns(format, rows, chunk_columns, stride, w, at + c, x + c, sums);
     }
     if (c < columns) {
         add_columns(format, rows, columns - c, stride, w, at + c, x + c, sums);
     }
-    __m512 totals[row_block];
 #pragma clang loop unroll(full)
-    for (int r = 0; r < row_block; r++) {
-        __m512 low = _mm512_add_ps(sums[r][0], sums[r][1]);
-        totals[r] = _mm512_add_ps(low, _mm512_add_ps(sums[r][2], sums[r][3]));
+    for (int r = 0; r < rows; r += few_rows) {
+        finish(format, rows - r < few_rows ? rows - r : few_rows, sums + r, y + r);
     }
-    __m128 result = sum_lanes(totals);
-    return format == format_e4m3 ? _mm_mul_ps(result, _mm_set1_ps(256)) : result; // load_stored's 2^-8
 }
 
 // w: [rows, stride], x: [columns], y: [rows].
@@ -102,10 +108,10 @@ DSA_AVX512_INLINE void gemv(
     float *y) {
     size_t r = 0;
     for (; r + row_block <= rows; r += row_block) {
-        _mm_storeu_ps(y + r, dot_rows(format, row_block, columns, stride, w, r * stride, x));
+        dot_rows(format, row_block, columns, stride, w, r * stride, x, y + r);
     }
     for (; r < rows; r++) {
-        y[r] = _mm_cvtss_f32(dot_rows(format, 1, columns, stride, w, r * stride, x));
+        dot_rows(format, 1, columns, stride, w, r * stride, x, y + r);
     }
 }
 
@@ -124,11 +130,84 @@ DSA_AVX512 void dsa_avx512_gemv_f16(
     gemv(format_f16, rows, columns, stride, w, x, y);
 }
 
+// MARK: Matrix times several vectors
+
+// x, y: [count], a multiple of 32: each chunk as load_facing has it.
+DSA_AVX512 void dsa_avx512_arrange_bf16(size_t count, const float *x, float *y) {
+    for (size_t i = 0; i < count; i += chunk_columns) {
+        float_pair facing = load_facing(format_bf16, x + i, lanes32(chunk_columns));
+        _mm512_storeu_ps(y + i, facing.low);
+        _mm512_storeu_ps(y + i + 16, facing.high);
+    }
+}
+
+// w: `rows` (1 ... 4) rows, x: `vectors` (1 or 2) of them, arranged; each sum is taken as dot_rows takes it.
+DSA_AVX512_INLINE void dot_vectors(
+    int rows, size_t columns, size_t stride, const uint16_t *w, int vectors, const float *const *x,
+    float *const *y, size_t first) {
+    float_pair sums[few_vectors][few_rows];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < few_vectors; v++) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < few_rows; r++) {
+            sums[v][r] = (float_pair){_mm512_setzero_ps(), _mm512_setzero_ps()};
+        }
+    }
+    for (size_t c = 0; c < columns; c += chunk_columns) {
+        float_pair stored[few_rows];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            stored[r] = load_stored(format_bf16, w, (size_t)r * stride + c, lanes32(chunk_columns));
+        }
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) {
+            __m512 low = _mm512_loadu_ps(x[v] + c), high = _mm512_loadu_ps(x[v] + c + 16);
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) {
+                sums[v][r].low = _mm512_fmadd_ps(stored[r].low, low, sums[v][r].low);
+                sums[v][r].high = _mm512_fmadd_ps(stored[r].high, high, sums[v][r].high);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+        finish(format_bf16, rows, sums[v], y[v] + first);
+    }
+}
+
+// All vectors for `rows` rows, which stay in the first-level cache.
+DSA_AVX512_INLINE void dot_all_vectors(
+    int rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y, size_t first) {
+    size_t v = 0;
+    for (; v + few_vectors <= vectors; v += few_vectors) {
+        dot_vectors(rows, columns, stride, w, few_vectors, x + v, y + v, first);
+    }
+    if (v < vectors) {
+        dot_vectors(rows, columns, stride, w, 1, x + v, y + v, first);
+    }
+}
+
+DSA_AVX512 void dsa_avx512_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y) {
+    size_t r = 0;
+    for (; r + few_rows <= rows; r += few_rows) {
+        dot_all_vectors(few_rows, columns, stride, w + r * stride, vectors, x, y, r);
+    }
+    for (; r < rows; r++) {
+        dot_all_vectors(1, columns, stride, w + r * stride, vectors, x, y, r);
+    }
+}
+
+// MARK: Codes
+
 // dot_rows for E4M3 codes, whose blocks of columns have scales. Asks for the next rows while it goes through these:
 // at one byte a number the processor's own prefetching falls behind.
-DSA_AVX512_INLINE __m128 dot_codes(
-    int rows, size_t columns, size_t stride, const uint8_t *w, size_t at, const float *scales, const float *x) {
-    __m128 sum = _mm_setzero_ps();
+DSA_AVX512_INLINE void dot_codes(
+    int rows, size_t columns, size_t stride, const uint8_t *w, size_t at, const float *scales, const float *x,
+    float *y) {
+    float sums[row_block] = {0}, parts[row_block];
     for (size_t start = 0; start < columns; start += dsa_block_columns) {
         size_t count = columns - start < dsa_block_columns ? columns - start : dsa_block_columns;
         for (int r = 0; r < rows; r++) {
@@ -136,21 +215,27 @@ DSA_AVX512_INLINE __m128 dot_codes(
             _mm_prefetch((const char *)next, _MM_HINT_T0);
             _mm_prefetch((const char *)next + 64, _MM_HINT_T0);
         }
-        __m128 part = dot_rows(format_e4m3, rows, count, stride, w, at + start, x + start);
+        dot_rows(format_e4m3, rows, count, stride, w, at + start, x + start, parts);
         float scale = scales[start / dsa_block_columns];
-        sum = _mm_fmadd_ps(part, _mm_set1_ps(scale), sum);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            sums[r] = __builtin_fmaf(parts[r], scale, sums[r]);
+        }
     }
-    return sum;
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+        y[r] = sums[r];
+    }
 }
 
 DSA_AVX512 void dsa_avx512_gemv_e4m3(
     size_t rows, size_t columns, size_t stride, const uint8_t *w, const float *scales, const float *x, float *y) {
     size_t r = 0;
     for (; r + row_block <= rows; r += row_block) {
-        _mm_storeu_ps(y + r, dot_codes(row_block, columns, stride, w, r * stride, scales, x));
+        dot_codes(row_block, columns, stride, w, r * stride, scales, x, y + r);
     }
     for (; r < rows; r++) {
-        y[r] = _mm_cvtss_f32(dot_codes(1, columns, stride, w, r * stride, scales, x));
+        dot_codes(1, columns, stride, w, r * stride, scales, x, y + r);
     }
 }
 

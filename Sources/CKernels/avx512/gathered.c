@@ -32,16 +32,41 @@ DSA_AVX512_INLINE void multiply_rows(
     }
 }
 
+// The same for the first eight lanes, at half the cost.
+DSA_AVX512_INLINE void multiply_rows_by_half(
+    int rows, size_t columns, const float *const *row, const float *m, float *y) {
+    __m256 sums[row_block];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+        sums[r] = _mm256_setzero_ps();
+    }
+    for (size_t c = 0; c < columns; c++) {
+        __m256 lanes = _mm256_loadu_ps(m + c * dsa_lanes);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            sums[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(row[r] + c), lanes, sums[r]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+        _mm256_storeu_ps(y + r * dsa_lanes, sums[r]);
+    }
+}
+
 DSA_AVX512 void dsa_avx512_gather_multiply_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
-    float *y) {
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *m, float *y) {
     const float *row[row_block];
     size_t i = 0;
     for (; i + row_block <= count; i += row_block) {
         for (int r = 0; r < row_block; r++) {
             row[r] = rows + (size_t)positions[i + (size_t)r] * stride;
         }
-        multiply_rows(row_block, columns, row, m, y + i * dsa_lanes);
+        if (lanes > dsa_lanes / 2) {
+            multiply_rows(row_block, columns, row, m, y + i * dsa_lanes);
+        } else {
+            multiply_rows_by_half(row_block, columns, row, m, y + i * dsa_lanes);
+        }
     }
     for (; i < count; i++) {
         row[0] = rows + (size_t)positions[i] * stride;
@@ -58,8 +83,8 @@ DSA_AVX512_INLINE void add_columns(
     for (int j = 0; j < lane_block; j++) {
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            __mmask16 lanes = v + 1 == vectors ? tail : 0xFFFF;
-            sums[j][v] = _mm512_maskz_loadu_ps(lanes, y + (size_t)j * columns + at + 16 * (size_t)v);
+            __mmask16 kept = v + 1 == vectors ? tail : 0xFFFF;
+            sums[j][v] = _mm512_maskz_loadu_ps(kept, y + (size_t)j * columns + at + 16 * (size_t)v);
         }
     }
     for (size_t i = 0; i < count; i++) {
@@ -82,19 +107,19 @@ DSA_AVX512_INLINE void add_columns(
     for (int j = 0; j < lane_block; j++) {
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            __mmask16 lanes = v + 1 == vectors ? tail : 0xFFFF;
-            _mm512_mask_storeu_ps(y + (size_t)j * columns + at + 16 * (size_t)v, lanes, sums[j][v]);
+            __mmask16 kept = v + 1 == vectors ? tail : 0xFFFF;
+            _mm512_mask_storeu_ps(y + (size_t)j * columns + at + 16 * (size_t)v, kept, sums[j][v]);
         }
     }
 }
 
 DSA_AVX512 void dsa_avx512_gather_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
-    float *y) {
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *w, float *y) {
     for (size_t at = 0; at < columns; at += 16 * column_block) {
         size_t left = columns - at < 16 * column_block ? columns - at : 16 * column_block;
         __mmask16 tail = lanes16(left % 16 == 0 ? 16 : left % 16);
-        for (size_t j = 0; j < dsa_lanes; j += lane_block) {
+        for (size_t j = 0; j < lanes; j += lane_block) {
             const float *from = w + j;
             float *to = y + j * columns;
             switch ((left + 15) / 16) {
@@ -110,23 +135,23 @@ DSA_AVX512 void dsa_avx512_gather_add_f32(
 
 // `count` (1 or 4) rows, and `vectors` vectors of columns from `at` on, of which the last has the lanes of `tail`.
 DSA_AVX512_INLINE void scatter_columns(
-    int count, int vectors, __mmask16 tail, float *const *row, size_t columns, size_t at, const float *w,
-    const float *m) {
+    int count, int vectors, __mmask16 tail, float *const *row, size_t columns, size_t at, size_t lanes,
+    const float *w, const float *m) {
     __m512 sums[lane_block][column_block];
 #pragma clang loop unroll(full)
     for (int r = 0; r < count; r++) {
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            __mmask16 lanes = v + 1 == vectors ? tail : 0xFFFF;
-            sums[r][v] = _mm512_maskz_loadu_ps(lanes, row[r] + at + 16 * (size_t)v);
+            __mmask16 kept = v + 1 == vectors ? tail : 0xFFFF;
+            sums[r][v] = _mm512_maskz_loadu_ps(kept, row[r] + at + 16 * (size_t)v);
         }
     }
-    for (size_t j = 0; j < dsa_lanes; j++) {
+    for (size_t j = 0; j < lanes; j++) {
         __m512 x[column_block];
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            __mmask16 lanes = v + 1 == vectors ? tail : 0xFFFF;
-            x[v] = _mm512_maskz_loadu_ps(lanes, m + j * columns + at + 16 * (size_t)v);
+            __mmask16 kept = v + 1 == vectors ? tail : 0xFFFF;
+            x[v] = _mm512_maskz_loadu_ps(kept, m + j * columns + at + 16 * (size_t)v);
         }
 #pragma clang loop unroll(full)
         for (int r = 0; r < count; r++) {
@@ -141,40 +166,41 @@ DSA_AVX512_INLINE void scatter_columns(
     for (int r = 0; r < count; r++) {
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            __mmask16 lanes = v + 1 == vectors ? tail : 0xFFFF;
-            _mm512_mask_storeu_ps(row[r] + at + 16 * (size_t)v, lanes, sums[r][v]);
+            __mmask16 kept = v + 1 == vectors ? tail : 0xFFFF;
+            _mm512_mask_storeu_ps(row[r] + at + 16 * (size_t)v, kept, sums[r][v]);
         }
     }
 }
 
-DSA_AVX512_INLINE void scatter_rows(int count, float *const *row, size_t columns, const float *w, const float *m) {
+DSA_AVX512_INLINE void scatter_rows(
+    int count, float *const *row, size_t columns, size_t lanes, const float *w, const float *m) {
     for (size_t at = 0; at < columns; at += 16 * column_block) {
         size_t left = columns - at < 16 * column_block ? columns - at : 16 * column_block;
         __mmask16 tail = lanes16(left % 16 == 0 ? 16 : left % 16);
         switch ((left + 15) / 16) {
-        case 1: scatter_columns(count, 1, tail, row, columns, at, w, m); break;
-        case 2: scatter_columns(count, 2, tail, row, columns, at, w, m); break;
-        case 3: scatter_columns(count, 3, tail, row, columns, at, w, m); break;
-        case 4: scatter_columns(count, 4, tail, row, columns, at, w, m); break;
-        default: scatter_columns(count, 5, tail, row, columns, at, w, m); break;
+        case 1: scatter_columns(count, 1, tail, row, columns, at, lanes, w, m); break;
+        case 2: scatter_columns(count, 2, tail, row, columns, at, lanes, w, m); break;
+        case 3: scatter_columns(count, 3, tail, row, columns, at, lanes, w, m); break;
+        case 4: scatter_columns(count, 4, tail, row, columns, at, lanes, w, m); break;
+        default: scatter_columns(count, 5, tail, row, columns, at, lanes, w, m); break;
         }
     }
 }
 
 DSA_AVX512 void dsa_avx512_scatter_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
-    size_t stride) {
+    size_t count, const int32_t *positions, size_t columns, size_t lanes, const float *w,
+    const float *m, float *rows, size_t stride) {
     float *row[lane_block];
     size_t i = 0;
     for (; i + lane_block <= count; i += lane_block) {
         for (int r = 0; r < lane_block; r++) {
             row[r] = rows + (size_t)positions[i + (size_t)r] * stride;
         }
-        scatter_rows(lane_block, row, columns, w + i * dsa_lanes, m);
+        scatter_rows(lane_block, row, columns, lanes, w + i * dsa_lanes, m);
     }
     for (; i < count; i++) {
         row[0] = rows + (size_t)positions[i] * stride;
-        scatter_rows(1, row, columns, w + i * dsa_lanes, m);
+        scatter_rows(1, row, columns, lanes, w + i * dsa_lanes, m);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "avx512.h"
+#include "CKernels.h"
 
 #if defined(__x86_64__)
 
@@ -75,6 +76,68 @@ DSA_AVX512 float dsa_avx512_exp_sum(size_t count, float scale, float shift, cons
     }
     __m512 low = _mm512_add_ps(sums[0], sums[1]);
     return _mm512_reduce_add_ps(_mm512_add_ps(low, _mm512_add_ps(sums[2], sums[3])));
+}
+
+// MARK: Lanes
+
+// Sixteen lanes of one row, or the first eight of two, of which the second may be beyond the last and is -infinity then.
+DSA_AVX512_INLINE __m512 load_lanes(bool half, const float *row, bool second) {
+    if (!half) {
+        return _mm512_loadu_ps(row);
+    }
+    __m256 next = second ? _mm256_loadu_ps(row + dsa_lanes) : _mm256_set1_ps(-INFINITY);
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(row)), next, 1);
+}
+
+DSA_AVX512_INLINE __m512 swap_halves(__m512 x) {
+    return _mm512_shuffle_f32x4(x, x, 0x4E);
+}
+
+DSA_AVX512_INLINE void exp_sum_lanes(bool half, size_t count, float scale, float *x, float *maxima, float *sums) {
+    size_t step = half ? 2 : 1;
+    __m512 largest = _mm512_set1_ps(-INFINITY);
+    __mmask16 nan = 0;
+    for (size_t i = 0; i < count; i += step) {
+        __m512 values = load_lanes(half, x + i * dsa_lanes, i + 1 < count);
+        nan |= _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+        largest = _mm512_max_ps(values, largest);
+    }
+    if (half) {
+        largest = _mm512_max_ps(largest, swap_halves(largest));
+        nan |= (__mmask16)((nan >> 8) | (nan << 8));
+    }
+    __m512 factor = _mm512_set1_ps(scale);
+    __m512 shift = _mm512_mask_mov_ps(_mm512_mul_ps(factor, largest), nan, _mm512_set1_ps(NAN));
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < count; i += step) {
+        float *row = x + i * dsa_lanes;
+        bool second = i + 1 < count;
+        __m512 values = exp_of(0xFFFF, factor, shift, load_lanes(half, row, second));
+        sum = _mm512_add_ps(sum, values);
+        if (!half) {
+            _mm512_storeu_ps(row, values);
+            continue;
+        }
+        _mm256_storeu_ps(row, _mm512_castps512_ps256(values));
+        if (second) {
+            _mm256_storeu_ps(row + dsa_lanes, _mm512_extractf32x8_ps(values, 1));
+        }
+    }
+    if (half) {
+        sum = _mm512_add_ps(sum, swap_halves(sum));
+    }
+    _mm512_storeu_ps(maxima, shift);
+    _mm512_storeu_ps(sums, sum);
+}
+
+// x: [count, 16], maxima, sums: [16].
+DSA_AVX512 void dsa_avx512_exp_sum_lanes(
+    size_t count, size_t lanes, float scale, float *x, float *maxima, float *sums) {
+    if (lanes > dsa_lanes / 2) {
+        exp_sum_lanes(false, count, scale, x, maxima, sums);
+    } else {
+        exp_sum_lanes(true, count, scale, x, maxima, sums);
+    }
 }
 
 #endif

@@ -69,6 +69,13 @@ typedef struct dsa_kernels {
     void (*gemv_f32)(size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
     void (*gemv_bf16)(
         size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+    // gemv_bf16 for each of several x, bit for bit: y[v][r] is the sum for x[v]. Columns are a multiple of 32; each x comes
+    // as arrange_bf16 leaves it.
+    void (*gemv_many_bf16)(
+        size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+        float *const *y);
+    // y = x in the order in which gemv_many_bf16 reads it, each 32 elements by themselves; count is a multiple of 32.
+    void (*arrange_bf16)(size_t count, const float *x, float *y);
     void (*gemv_f16)(size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
     // As above with E4M3 codes: the sum of each block of 128 columns, the last one partial, times its scale.
     void (*gemv_e4m3)(
@@ -138,19 +145,27 @@ typedef struct dsa_kernels {
     // Whether these are faster than products of matrices for a few heads.
     bool gathers_f32;
 
+    // In all of them j is below `lanes`, 1 ... 16. What other lanes hold does not count; in results it may be anything.
+
     // y[i, j] = sum over c of rows[positions[i], c] * m[c, j].
     void (*gather_multiply_f32)(
-        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride,
+        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
         const float *m, // [columns, 16]
         float *y);      // [count, 16]
     // y[j, c] += sum over i of w[i, j] * rows[positions[i], c].
     void (*gather_add_f32)(
-        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride,
+        size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
         const float *w, // [count, 16]
         float *y);      // [16, columns]
+    // Down each lane: maxima[j] = scale * the largest x[i, j], as max_f32 finds it; x[i, j] becomes
+    // exp(scale * x[i, j] - maxima[j]), and sums[j] their sum, as in exp_sum. In place; scale is positive.
+    void (*exp_sum_lanes)(
+        size_t count, size_t lanes, float scale,
+        float *x,                    // [count, 16]
+        float *maxima, float *sums); // [16]
     // rows[positions[i], c] += sum over j of w[i, j] * m[j, c]; no position comes twice.
     void (*scatter_add_f32)(
-        size_t count, const int32_t *positions, size_t columns,
+        size_t count, const int32_t *positions, size_t columns, size_t lanes,
         const float *w, // [count, 16]
         const float *m, // [16, columns]
         float *rows, size_t stride);

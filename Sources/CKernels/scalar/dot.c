@@ -33,6 +33,20 @@ void dsa_scalar_gemv_bf16(
     }
 }
 
+void dsa_scalar_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y) {
+    for (size_t v = 0; v < vectors; v++) {
+        dsa_scalar_gemv_bf16(rows, columns, stride, w, x[v], y[v]);
+    }
+}
+
+void dsa_scalar_arrange_bf16(size_t count, const float *x, float *y) {
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i];
+    }
+}
+
 void dsa_scalar_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y) {
     for (size_t r = 0; r < rows; r++) {

@@ -47,6 +47,10 @@ void dsa_scalar_gemv_f32(
     size_t rows, size_t columns, size_t stride, const float *w, const float *x, float *y);
 void dsa_scalar_gemv_bf16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
+void dsa_scalar_gemv_many_bf16(
+    size_t rows, size_t columns, size_t stride, const uint16_t *w, size_t vectors, const float *const *x,
+    float *const *y);
+void dsa_scalar_arrange_bf16(size_t count, const float *x, float *y);
 void dsa_scalar_gemv_f16(
     size_t rows, size_t columns, size_t stride, const uint16_t *w, const float *x, float *y);
 void dsa_scalar_gemv_e4m3(
@@ -79,13 +83,15 @@ size_t dsa_scalar_ranks_above(
 uint32_t dsa_scalar_keep_highest(size_t count, size_t wanted, uint32_t *ranks, int32_t *positions);
 
 void dsa_scalar_gather_multiply_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *m,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *m, float *y);
 void dsa_scalar_gather_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, const float *w,
-    float *y);
+    size_t count, const int32_t *positions, size_t columns, const float *rows, size_t stride, size_t lanes,
+    const float *w, float *y);
+void dsa_scalar_exp_sum_lanes(
+    size_t count, size_t lanes, float scale, float *x, float *maxima, float *sums);
 void dsa_scalar_scatter_add_f32(
-    size_t count, const int32_t *positions, size_t columns, const float *w, const float *m, float *rows,
-    size_t stride);
+    size_t count, const int32_t *positions, size_t columns, size_t lanes, const float *w,
+    const float *m, float *rows, size_t stride);
 
 #endif

@@ -51,3 +51,25 @@ float dsa_scalar_exp_sum(size_t count, float scale, float shift, const float *x,
     }
     return (float)sum;
 }
+
+// x: [count, 16], maxima, sums: [16].
+void dsa_scalar_exp_sum_lanes(
+    size_t count, size_t lanes, float scale, float *x, float *maxima, float *sums) {
+    for (size_t j = 0; j < lanes; j++) {
+        float largest = -INFINITY;
+        for (size_t i = 0; i < count; i++) {
+            float value = x[i * dsa_lanes + j];
+            if (value > largest || value != value) {
+                largest = value;
+            }
+        }
+        maxima[j] = scale * largest;
+        double sum = 0;
+        for (size_t i = 0; i < count; i++) {
+            float *value = x + i * dsa_lanes + j;
+            *value = *value == -INFINITY ? 0 : exponential(fmaf(scale, *value, -maxima[j]));
+            sum += *value;
+        }
+        sums[j] = (float)sum;
+    }
+}

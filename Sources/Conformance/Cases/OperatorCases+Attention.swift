@@ -116,18 +116,18 @@ extension OperatorCases {
                     format: .float32,
                     indexScores: .float32
                 )
-                var selection: TokenSelection?
+                var selections: [TokenSelection?] = [nil]
                 let output = try layer(
                     input,
-                    cache: cache,
+                    sequences: [SequenceRows(0..<tokens, cache: cache)],
                     rotation: rope.rotation(at: 0..<tokens),
                     options: ForwardOptions(form: form),
-                    selection: &selection,
+                    selections: &selections,
                     probe: nil
                 )
                 return [
                     Comparison.equal(
-                        selection?.sets ?? [],
+                        selections[0]?.sets ?? [],
                         try golden.selection("dsa_module.topk").sets,
                         as: "topk"
                     ),

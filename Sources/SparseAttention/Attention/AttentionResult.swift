@@ -43,6 +43,15 @@ public struct AttentionResult: Sendable {
     }
 }
 
+extension AttentionResult {
+    /// The results of different query tokens, one after the other; at least one, of the same heads and widths.
+    package init(joining parts: [AttentionResult]) {
+        output = Tensor(joining: parts.map(\.output))
+        logSumExp = Tensor(joining: parts.map(\.logSumExp))
+        maximumScore = Tensor(joining: parts.map(\.maximumScore))
+    }
+}
+
 /// The larger number, NaN if one is: `max` can drop a NaN, and a broken row would look like one that sees nothing.
 private func larger(_ x: Float, _ y: Float) -> Float {
     x.isNaN || y.isNaN ? .nan : max(x, y)

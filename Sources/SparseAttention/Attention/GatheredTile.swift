@@ -15,31 +15,30 @@ final class GatheredTile {
     private let queries: MutableMatrixView  // [lanes, rowDim]
     private let factors: MutableMatrixView  // [rowDim, lanes]
     private let weights: MutableMatrixView  // [slots, lanes]
-    private let scores: MutableMatrixView  // [1, slots], of one head
     private let sums: MutableMatrixView  // [lanes, valueDim]
     private let output: MutableMatrixView  // [heads, valueDim]
     private let room: MutableMatrixView  // [tileRows, rowDim], for rows stored in another format
-    private let maxima: UnsafeMutablePointer<Float>  // [heads], scaled
-    private let totals: UnsafeMutablePointer<Float>  // [heads], relative to `maxima`
+    private let maxima: UnsafeMutablePointer<Float>  // [heads, and idle lanes], scaled
+    private let totals: UnsafeMutablePointer<Float>  // [heads, and idle lanes], relative to `maxima`
     private let scratch: Scratch
 
     /// Memory for at most `slots` rows.
     init(heads: Int, slots: Int, rowDim: Int, valueDim: Int, scale: Float) {
         let lanes = Kernels.lanes
+        let laneHeads = tileCount(heads, lanes) * lanes
         scratch = Scratch(
-            floats: lanes * (2 * rowDim + valueDim) + slots * (lanes + 1) + heads * (valueDim + 2)
+            floats: lanes * (2 * rowDim + valueDim) + slots * lanes + heads * valueDim + 2 * laneHeads
                 + Self.tileRows * rowDim,
             matrices: 9
         )
         queries = scratch.matrix(rows: lanes, columns: rowDim)
         factors = scratch.matrix(rows: rowDim, columns: lanes)
         weights = scratch.matrix(rows: slots, columns: lanes)
-        scores = scratch.matrix(rows: 1, columns: slots)
         sums = scratch.matrix(rows: lanes, columns: valueDim)
         output = scratch.matrix(rows: heads, columns: valueDim)
         room = scratch.matrix(rows: Self.tileRows, columns: rowDim)
-        maxima = scratch.array(of: Float.self, count: heads)
-        totals = scratch.array(of: Float.self, count: heads)
+        maxima = scratch.array(of: Float.self, count: laneHeads)
+        totals = scratch.array(of: Float.self, count: laneHeads)
         self.scale = scale
         self.valueDim = valueDim
     }
@@ -58,18 +57,25 @@ final class GatheredTile {
                 Kernels.multiply(
                     gathered: positions,
                     of: rows,
+                    lanes: heads.count,
                     by: factors.base,
                     into: weights[range.lowerBound]
                 )
             }
-            for (lane, head) in heads.enumerated() {
-                weigh(lane: lane, head: head, slots: chosen.count)
-            }
+            Kernels.exponentiate(
+                lanesOf: weights.base,
+                count: chosen.count,
+                lanes: heads.count,
+                scale: scale,
+                maxima: maxima + first,
+                sums: totals + first
+            )
             sums.fill(0)
             forEachTile(of: rows, at: chosen) { range, rows, positions in
                 Kernels.add(
                     gathered: positions,
                     of: rows.columns(0..<valueDim),
+                    lanes: heads.count,
                     times: weights[range.lowerBound],
                     to: sums.base
                 )
@@ -116,25 +122,6 @@ final class GatheredTile {
             for column in 0..<queries.columns {
                 factors[column][lane] = line[column]
             }
-        }
-    }
-
-    /// Replaces the scores of a head by their exponentials relative to the largest.
-    private func weigh(lane: Int, head: Int, slots: Int) {
-        let (line, column) = (scores.base, weights.base + lane)
-        for slot in 0..<slots {
-            line[slot] = column[slot * Kernels.lanes]
-        }
-        let largest = scale * Kernels.maximum(line, count: slots)
-        maxima[head] = largest
-        if largest == -.infinity {
-            totals[head] = 0
-            line.update(repeating: 0, count: slots)
-        } else {
-            totals[head] = Kernels.exponentiate(line, scale: scale, shift: largest, count: slots)
-        }
-        for slot in 0..<slots {
-            column[slot * Kernels.lanes] = line[slot]
         }
     }
 

@@ -8,8 +8,8 @@ extension LatentAttention {
     package func absorb(_ queries: Tensor, through projection: KeyValueProjection) -> Tensor {
         let sizes = dimensions
         let tokens = queries.shape[0]
-        if tokens == 1, isStoredWhereUsed(projection) {
-            return absorb(oneToken: queries, through: projection)
+        if tokens <= WeightMatrix.fewInputs, isStoredWhereUsed(projection) {
+            return absorb(fewTokens: queries, through: projection)
         }
         var absorbed = Tensor(uninitialized: [tokens, sizes.heads, sizes.rowDim])
         absorbed.withMutableMatrix { output in
@@ -35,7 +35,9 @@ extension LatentAttention {
                             query.columns(0..<sizes.nopeDim), row.columns(0..<sizes.latentDim)
                         )
                         if usedProducts == .float32 {
-                            BLAS.multiply(nope, memory.weight.view, into: latent)
+                            forEachPart(of: tokens) {
+                                BLAS.multiply(nope.rows($0), memory.weight.view, into: latent.rows($0))
+                            }
                         } else {
                             memory.multiplyRounded(nope, into: latent)
                         }
@@ -79,7 +81,9 @@ extension LatentAttention {
                         }
                         weight.widen(0..<sizes.valueDim, into: memory.weight)
                         round(memory.weight)
-                        BLAS.multiply(sum, transposed: memory.weight.view, into: value)
+                        forEachPart(of: tokens) {
+                            BLAS.multiply(sum.rows($0), transposed: memory.weight.view, into: value.rows($0))
+                        }
                         round(value)
                     }
                 )
@@ -89,34 +93,46 @@ extension LatentAttention {
     }
 }
 
-// MARK: - One token
+// MARK: - Few tokens
 
 extension LatentAttention {
-    /// Whether a single token's product can read the projection where it is stored, with nothing to round.
+    /// Whether the product of a few tokens can read the projection where it is stored, with nothing to round.
     private func isStoredWhereUsed(_ projection: KeyValueProjection) -> Bool {
         rounding.activations == .float32 && (usedProducts == .float32 || projection.weight.isBFloat16)
     }
 
-    /// `absorb` for one token: bound by reading the key projection, once.
-    private func absorb(oneToken query: Tensor, through projection: KeyValueProjection) -> Tensor {
+    /// Tokens that are multiplied together: one at a time while they are few, so that each gets the numbers it has alone.
+    private func forEachPart(of tokens: Int, _ body: (Range<Int>) -> Void) {
+        guard tokens <= WeightMatrix.fewInputs else { return body(0..<tokens) }
+        for token in 0..<tokens { body(token..<token + 1) }
+    }
+
+    /// `absorb` for a few tokens: bound by reading the key projection, once.
+    private func absorb(fewTokens queries: Tensor, through projection: KeyValueProjection) -> Tensor {
         let sizes = dimensions
-        var absorbed = Tensor(uninitialized: [1, sizes.heads, sizes.rowDim])
+        let tokens = queries.shape[0]
+        var absorbed = Tensor(uninitialized: [tokens, sizes.heads, sizes.rowDim])
         absorbed.withMutableMatrix { output in
-            query.withMatrix { query in
+            queries.withMatrix { queries in
                 workers.run(tiles: sizes.heads) { head in
-                    let (source, target) = (query[head], output[head])
                     let start = head * sizes.projectionRows
                     withUnsafeTemporaryAllocation(of: Float.self, capacity: sizes.nopeDim) { nope in
                         guard let nope = nope.baseAddress else { return }
-                        nope.update(from: source, count: sizes.nopeDim)
-                        if usedProducts == .bfloat16 { Kernels.roundToBFloat16(nope, count: sizes.nopeDim) }
-                        projection.weight.multiplyTransposed(
-                            start..<start + sizes.nopeDim,
-                            vector: nope,
-                            into: target
-                        )
+                        for row in stride(from: head, to: tokens * sizes.heads, by: sizes.heads) {
+                            let (source, target) = (queries[row], output[row])
+                            nope.update(from: source, count: sizes.nopeDim)
+                            if usedProducts == .bfloat16 {
+                                Kernels.roundToBFloat16(nope, count: sizes.nopeDim)
+                            }
+                            projection.weight.multiplyTransposed(
+                                start..<start + sizes.nopeDim,
+                                vector: nope,
+                                into: target
+                            )
+                            (target + sizes.latentDim)
+                                .update(from: source + sizes.nopeDim, count: sizes.ropeDim)
+                        }
                     }
-                    (target + sizes.latentDim).update(from: source + sizes.nopeDim, count: sizes.ropeDim)
                 }
             }
         }
@@ -130,7 +146,7 @@ extension LatentAttention {
             let start = head * sizes.projectionRows + sizes.nopeDim
             return WeightMatrix.Part(
                 projection.weight.rows(start..<start + sizes.valueDim),
-                at: head * sizes.latentDim
+                at: [head * sizes.latentDim]
             )
         }
         return WeightMatrix.apply(parts, to: sums, products: usedProducts, workers: workers)

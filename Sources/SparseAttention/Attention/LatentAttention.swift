@@ -169,33 +169,62 @@ extension LatentAttention {
             form ?? cheapestForm(queryTokens: queries.shape[0], keyTokens: rows.rows, slots: selection?.slots)
         switch form {
         case .absorbed:
-            let absorbed = absorb(queries, through: projection)
-            var result =
-                if let selection {
-                    try TopKAttention(
-                        valueDim: dimensions.latentDim,
-                        activations: rounding.activations,
-                        products: usedProducts,
-                        workers: workers
-                    ).attend(absorbed, to: rows, at: selection, scale: scale)
-                } else {
-                    DenseAttention(
-                        activations: rounding.activations,
-                        products: usedProducts,
-                        workers: workers
-                    ).attend(
-                        absorbed,
-                        to: rows,
-                        valueDim: dimensions.latentDim,
-                        position: position,
-                        scale: scale
-                    )
-                }
+            var result = try attend(
+                absorbed: absorb(queries, through: projection),
+                to: rows,
+                at: selection,
+                position: position
+            )
             result.output = expandValues(result.output, through: projection)
             return result
         case .expanded:
             return attendExpanded(queries, to: rows, through: projection, at: selection, position: position)
         }
+    }
+
+    /// Attends with absorbed queries: what lies between `absorb` and `expandValues`.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, latentDim + ropeDim]`, absorbed.
+    ///   - latents: the sequence so far, the query tokens' own rows last; of this layer's widths.
+    ///   - selection: the tokens each query token may use, as in `attend`.
+    /// - Returns: sums of latents, `[queryTokens, heads, latentDim]`, with their statistics.
+    /// - Throws: `SparseAttentionError` when arguments do not fit together.
+    package func attend(
+        absorbed queries: Tensor,
+        to latents: borrowing LatentCache,
+        at selection: TokenSelection?
+    ) throws(SparseAttentionError) -> AttentionResult {
+        try latents.withRows { rows throws(SparseAttentionError) in
+            let position = rows.rows - queries.shape[0]
+            return try attend(
+                absorbed: queries,
+                to: rows,
+                at: selection?.causal(from: position),
+                position: position
+            )
+        }
+    }
+
+    private func attend(
+        absorbed queries: Tensor,
+        to rows: RowsView,
+        at selection: TokenSelection?,
+        position: Int
+    ) throws(SparseAttentionError) -> AttentionResult {
+        guard let selection else {
+            return DenseAttention(
+                activations: rounding.activations,
+                products: usedProducts,
+                workers: workers
+            ).attend(queries, to: rows, valueDim: dimensions.latentDim, position: position, scale: scale)
+        }
+        return try TopKAttention(
+            valueDim: dimensions.latentDim,
+            activations: rounding.activations,
+            products: usedProducts,
+            workers: workers
+        ).attend(queries, to: rows, at: selection, scale: scale)
     }
 
     /// The numbers that enter products: those asked for, unless the rounding already says it.

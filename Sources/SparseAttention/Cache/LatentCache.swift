@@ -99,4 +99,14 @@ public struct LatentCache: ~Copyable {
     ) throws(SparseAttentionError) {
         try cache.restore(parts, rows: tokens)
     }
+
+    /// Replaces all tokens by the first ones of a cache of the same form, whose capacity may be another.
+    ///
+    /// - Throws: `positionOutOfRange` when it holds fewer, `cacheFull`.
+    package mutating func restore(
+        _ tokens: Int,
+        of other: borrowing LatentCache
+    ) throws(SparseAttentionError) {
+        try cache.restore(tokens, of: other.cache)
+    }
 }

@@ -91,4 +91,20 @@ extension RowCache {
         }
         count = rows
     }
+
+    /// Replaces all rows by the first ones of a cache of the same layout, whose capacity may be another.
+    ///
+    /// - Throws: `positionOutOfRange` when it holds fewer, `cacheFull`.
+    mutating func restore(_ rows: Int, of other: borrowing RowCache) throws(SparseAttentionError) {
+        guard (0...other.count).contains(rows) else {
+            throw .positionOutOfRange(position: rows, allowed: 0..<other.count + 1)
+        }
+        guard rows <= capacity else { throw .cacheFull(capacity: capacity, requested: rows) }
+        for (place, source) in zip(layout.parts(rows: rows), other.layout.parts(rows: rows)) {
+            precondition(place.count == source.count, "the caches store different rows")
+            (buffer.base + place.lowerBound)
+                .copyMemory(from: other.buffer.base + source.lowerBound, byteCount: place.count)
+        }
+        count = rows
+    }
 }

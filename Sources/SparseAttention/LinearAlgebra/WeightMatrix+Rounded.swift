@@ -16,7 +16,7 @@ extension WeightMatrix {
     ///
     /// Weights stored in bfloat16 and E4M3 codes enter as they are; an E4M3 weight sums each block of 128 inputs by
     /// itself and multiplies it by the block's scale. Weights in float32 or float16 are rounded. The results of one
-    /// input row do not depend on the others; a single row may be summed in another order than two or more.
+    /// input row do not depend on the others; up to `fewInputs` rows may be summed in another order than more.
     ///
     /// Operations: `2 · n · rows · columns`; bytes: the stored weight once for each 1024 input rows.
     ///
@@ -33,7 +33,7 @@ extension WeightMatrix {
         workers.run(count: inputs.rows, tile: Self.blockInputs) { range in
             rounded.rows(range).round(inputs.rows(range))
         }
-        if inputs.rows == 1, isStoredRounded {
+        if inputs.rows <= Self.fewInputs, isStoredRounded {
             // Bound by memory: the weight is read once, straight through.
             return applyStored(to: rounded, into: output, workers: workers)
         }
@@ -61,14 +61,14 @@ extension WeightMatrix {
         }
     }
 
-    /// The product with one rounded input row.
-    private func applyStored(to input: BFloat16Matrix, into output: MutableMatrixView, workers: Workers) {
-        let memory = Scratch(floats: columns)
-        let vector = memory.matrix(rows: 1, columns: columns)
-        Kernels.widen(bfloat16: input.base, into: vector.base, count: columns)
-        workers.run(count: rows, tile: Self.vectorTileRows) { range in
-            multiply(range, vector: vector.base, into: output.base + range.lowerBound)
+    /// The product with a few rounded input rows.
+    private func applyStored(to inputs: BFloat16Matrix, into output: MutableMatrixView, workers: Workers) {
+        let memory = Scratch(floats: inputs.rows * columns)
+        let widened = memory.matrix(rows: inputs.rows, columns: columns)
+        for row in 0..<inputs.rows {
+            Kernels.widen(bfloat16: inputs[row], into: widened[row], count: columns)
         }
+        applyRowByRow(to: widened.view, into: output, workers: workers)
         withExtendedLifetime(memory) {}
     }
 

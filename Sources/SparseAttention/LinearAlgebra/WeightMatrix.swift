@@ -199,12 +199,10 @@ extension WeightMatrix {
     /// Floats of one widened tile: half of a second-level cache of 1 MiB.
     private static let tileFloats = 1 << 17
 
-    /// Outputs computed as one tile of work for a single input row.
-    static let vectorTileRows = 64
-
     /// `output = inputs · weightᵀ`.
     ///
-    /// Operations: `2 · n · rows · columns`; bytes: the stored weight once.
+    /// Operations: `2 · n · rows · columns`; bytes: the stored weight once. Up to `fewInputs` rows, the result of each is
+    /// the one it has alone, bit for bit.
     ///
     /// - Parameters:
     ///   - inputs: `[n, columns]`.
@@ -221,13 +219,8 @@ extension WeightMatrix {
         guard products == .float32 else {
             return applyRounded(to: inputs, into: output, workers: workers)
         }
-        guard inputs.rows > 1 else {
-            if inputs.rows == 1 {
-                workers.run(count: rows, tile: Self.vectorTileRows) { range in
-                    multiply(range, vector: inputs.base, into: output.base + range.lowerBound)
-                }
-            }
-            return
+        guard inputs.rows > Self.fewInputs else {
+            return applyRowByRow(to: inputs, into: output, workers: workers)
         }
         let tile = min(max(Self.tileFloats / max(columns, 1), 32), 512)
         workers.run(

@@ -220,6 +220,22 @@ extension Tensor {
         return rows
     }
 
+    /// Tensors one after the other along their first dimension, copied.
+    ///
+    /// - Precondition: there is at least one, and all are alike in the other dimensions.
+    package init(joining parts: [Tensor]) {
+        let inner = parts[0].shape.dimensions.dropFirst()
+        precondition(parts.allSatisfy { $0.shape.rank >= 1 && $0.shape.dimensions.dropFirst() == inner })
+        self.init(uninitialized: Shape(trusted: [parts.reduce(0) { $0 + $1.shape[0] }] + inner))
+        var row = 0
+        withMutableMatrix { joined in
+            for part in parts {
+                part.withMatrix { joined.rows(row..<row + $0.rows).copy(from: $0) }
+                row += part.shape.rows
+            }
+        }
+    }
+
     /// Adds a tensor of the same shape, element by element.
     package mutating func add(_ other: Tensor) {
         precondition(other.shape == shape, "\(other.shape) is not \(shape)")

@@ -33,6 +33,8 @@ public struct Workers: Equatable, Sendable {
 
     /// Runs `body` once for each tile, each worker with working memory of its own.
     ///
+    /// A region inside another is run by the thread that comes to it.
+    ///
     /// - Parameters:
     ///   - tiles: how many tiles there are.
     ///   - scratch: makes one worker's working memory.
@@ -42,7 +44,7 @@ public struct Workers: Equatable, Sendable {
         scratch: @Sendable () -> Memory,
         _ body: @Sendable (_ tile: Int, _ scratch: Memory) -> Void
     ) {
-        let threads = min(count, tiles)
+        let threads = Region.isInside ? 1 : min(count, tiles)
         guard threads > 1 else {
             guard tiles > 0 else { return }
             let memory = scratch()
@@ -55,13 +57,15 @@ public struct Workers: Equatable, Sendable {
         @Sendable func work() {
             var tile = next.wrappingAdd(1, ordering: .relaxed).oldValue
             guard tile < tiles else { return }
-            let memory = scratch()
-            while tile < tiles {
-                body(tile, memory)
-                tile = next.wrappingAdd(1, ordering: .relaxed).oldValue
+            Region.enter {
+                let memory = scratch()
+                while tile < tiles {
+                    body(tile, memory)
+                    tile = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                }
             }
         }
-        // A region inside another, or beside one of another task, and one of more threads than processors.
+        // A region beside one of another task, and one of more threads than processors.
         if !WorkerTeam.shared.run(threads: threads, work) {
             DispatchQueue.concurrentPerform(iterations: threads) { _ in work() }
         }
@@ -70,6 +74,22 @@ public struct Workers: Equatable, Sendable {
     /// Runs `body` once for each tile.
     package func run(tiles: Int, _ body: @Sendable (_ tile: Int) -> Void) {
         run(tiles: tiles, scratch: {}, { tile, _ in body(tile) })
+    }
+
+    /// What `body` gives for each index, in their order.
+    ///
+    /// - Throws: what it throws for the first index for which it does; the others are run all the same.
+    package func map<Element: Sendable>(
+        count total: Int,
+        _ body: @Sendable (_ index: Int) throws -> Element
+    ) throws -> [Element] {
+        var results = [Result<Element, any Error>?](repeating: nil, count: total)
+        results.withUnsafeMutableBufferPointer { results in
+            // Each element is written by one tile.
+            nonisolated(unsafe) let results = results
+            run(tiles: total) { index in results[index] = Result { try body(index) } }
+        }
+        return try results.compactMap { try $0?.get() }
     }
 
     /// Runs `body` over `0 ..< count` in ranges of `tile` elements, the last one shorter.

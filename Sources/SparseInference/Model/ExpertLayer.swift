@@ -64,57 +64,73 @@ struct ExpertLayer: Sendable {
         probe?.record(.routerScores, scores)
         probe?.record(.experts, .choices(choices.map { $0.map(\.expert) }))
         probe?.record(.expertWeights, try weights(choices))
-        if rows.shape.rows == 1, arithmetic.inputFormat == nil {
-            return arithmetic.rounded(try decode(rows, choices[0]))
+        let groups = groups(choices)
+        let isFew = rows.shape.rows <= WeightMatrix.fewInputs && arithmetic.inputFormat == nil
+        let parts = isFew ? try together(rows, groups) : try oneByOne(rows, groups)
+        var output = Tensor(repeating: 0, shape: rows.shape)
+        for (part, group) in zip(parts, groups) {
+            for (index, member) in group.members.enumerated() {
+                output.add(part, row: index, times: member.weight, toRow: member.row)
+            }
         }
+        return arithmetic.rounded(output)
+    }
+
+    /// An expert, and the rows that go through it.
+    private struct Group {
+        let layer: FeedForward
+        let members: [(row: Int, weight: Float)]
+    }
+
+    /// The chosen experts, ascending, and the shared ones last, for all rows.
+    private func groups(_ choices: [Router.Choice]) -> [Group] {
         var members = [[(row: Int, weight: Float)]](repeating: [], count: experts.count)
         for (row, choice) in choices.enumerated() {
             for (expert, weight) in choice {
                 members[expert].append((row, weight))
             }
         }
-        var output = Tensor(repeating: 0, shape: rows.shape)
-        for (expert, members) in zip(experts, members) where !members.isEmpty {
-            let part = try expert(rows.gathered(members.map(\.row)))
-            for (index, member) in members.enumerated() {
-                output.add(part, row: index, times: member.weight, toRow: member.row)
-            }
-        }
-        if let shared {
-            output.add(try shared(rows))
-        }
-        return arithmetic.rounded(output)
+        let chosen = zip(experts, members).filter { !$1.isEmpty }.map { Group(layer: $0, members: $1) }
+        return chosen + (shared.map { [Group(layer: $0, members: choices.indices.map { ($0, 1) })] } ?? [])
     }
 
-    /// The same for one row: all its experts, the shared ones last, in two regions of work.
-    private func decode(_ row: Tensor, _ choice: Router.Choice) throws -> Tensor {
-        var chosen = choice.map { (layer: experts[$0.expert], weight: $0.weight) }
-        if let shared { chosen.append((shared, 1)) }
+    /// What each expert makes of its rows.
+    private func oneByOne(_ rows: Tensor, _ groups: [Group]) throws -> [Tensor] {
+        try groups.map { try $0.layer(rows.gathered($0.members.map(\.row))) }
+    }
+
+    /// The same for a few rows: all experts in two regions of work.
+    private func together(_ rows: Tensor, _ groups: [Group]) throws -> [Tensor] {
         func apply(_ parts: [WeightMatrix.Part], to input: Tensor) -> Tensor {
             WeightMatrix.apply(parts, to: input, products: arithmetic.products, workers: workers)
         }
-        let gatesAndUps = arithmetic.rounded(
-            apply(
-                chosen.map { .init($0.layer.gate.weight) } + chosen.map { .init($0.layer.up.weight) },
-                to: row
-            )
-        )
+        func inputs(_ layer: KeyPath<FeedForward, Linear>) -> [WeightMatrix.Part] {
+            groups.map { group in
+                WeightMatrix.Part(
+                    group.layer[keyPath: layer].weight,
+                    at: group.members.map { $0.row * rows.shape.columns }
+                )
+            }
+        }
+        let gatesAndUps = arithmetic.rounded(apply(inputs(\.gate) + inputs(\.up), to: rows))
         let width = gatesAndUps.count / 2
         let gated = arithmetic.rounded(
             try SwiGLU.apply(gate: gatesAndUps.slice(0..<width), up: gatesAndUps.slice(width..<2 * width))
         )
         var start = 0
-        let downs = chosen.map { expert in
-            defer { start += expert.layer.down.weight.columns }
-            return WeightMatrix.Part(expert.layer.down.weight, at: start)
+        let downs = groups.map { group in
+            let weight = group.layer.down.weight
+            let starts = group.members.indices.map { start + $0 * weight.columns }
+            start += group.members.count * weight.columns
+            return WeightMatrix.Part(weight, at: starts)
         }
-        let parts = try arithmetic.rounded(apply(downs, to: gated))
-            .reshaped([chosen.count, row.shape.columns])
-        var output = Tensor(repeating: 0, shape: row.shape)
-        for (index, expert) in chosen.enumerated() {
-            output.add(parts, row: index, times: expert.weight, toRow: 0)
+        let outputs = try arithmetic.rounded(apply(downs, to: gated))
+            .reshaped([groups.reduce(0) { $0 + $1.members.count }, rows.shape.columns])
+        var first = 0
+        return try groups.map { group in
+            defer { first += group.members.count }
+            return try outputs.slice(first..<first + group.members.count)
         }
-        return output
     }
 
     /// The weights of the chosen experts, `[tokens, experts]`.

@@ -84,6 +84,11 @@ struct IndexerLayer: Sendable {
 
         /// The number of query tokens.
         var tokens: Int { queries.shape[0] }
+
+        /// Those of some of the tokens.
+        func slice(_ tokens: Range<Int>) throws -> Operands {
+            Operands(queries: try queries.slice(tokens), weights: try weights.slice(tokens), indexer: indexer)
+        }
     }
 
     /// Makes the index queries of new tokens, after RoPE, and their head weights.

@@ -26,6 +26,8 @@ public struct LanguageModel: Sendable {
     private let head: WeightMatrix  // [vocabularySize, hiddenDim]
     private let rope: RotaryEmbedding
     let arithmetic: Arithmetic
+    /// The bytes of all weights, where they are stored.
+    let weightBytes: Int
 
     /// Opens a checkpoint in Hugging Face layout.
     ///
@@ -85,33 +87,42 @@ public struct LanguageModel: Sendable {
         arithmetic = loader.arithmetic
         self.workers = workers
         self.rope = rope
+        weightBytes = checkpoint.names.reduce(0) { $0 + (checkpoint.entry($1)?.byteCount ?? 0) }
     }
 }
 
 // MARK: - Running
 
 extension LanguageModel {
-    /// Runs new tokens of a sequence, whose caches they extend.
+    /// Runs new tokens of one or more sequences, whose caches they extend.
+    ///
+    /// Sequences share one pass over the weights. Up to `WeightMatrix.fewInputs` tokens in all, each sequence gets the
+    /// numbers it gets alone, bit for bit.
     ///
     /// - Parameters:
-    ///   - tokens: at least one, each in the vocabulary.
-    ///   - position: the position of the first.
-    ///   - caches: one a layer.
-    ///   - options: how to compute.
-    /// - Returns: the residual stream after the final normalisation, `[tokens, hiddenDim]`.
+    ///   - sequences: at least one.
+    ///   - options: how to compute; watches a single sequence only.
+    /// - Returns: the residual stream after the final normalisation, `[tokens of all sequences, hiddenDim]`.
     /// - Throws: `SparseAttentionError`, such as `cacheFull`.
-    func forward(
-        _ tokens: ArraySlice<Int>,
-        at position: Int,
-        caches: [LayerCache],
-        options: ForwardOptions
-    ) throws -> Tensor {
-        let rotation = try rope.rotation(at: position..<position + tokens.count)
-        var hidden = arithmetic.rounded(embed(tokens))
+    func forward(_ sequences: [NewTokens], options: ForwardOptions) throws -> Tensor {
+        precondition(sequences.count == 1 || (options.probe == nil && options.observer == nil))
+        let rotation = try rope.rotation(at: sequences.flatMap(\.positions))
+        var hidden = arithmetic.rounded(embed(sequences.flatMap(\.tokens)))
         options.probe?.record(.embedding, nil, .tensor(hidden))
-        var selection: TokenSelection?
-        for (layer, cache) in zip(layers, caches) {
-            try layer(&hidden, cache: cache, rotation: rotation, options: options, selection: &selection)
+        var selections = [TokenSelection?](repeating: nil, count: sequences.count)
+        for (index, layer) in layers.enumerated() {
+            var start = 0
+            let rows = sequences.map { sequence in
+                defer { start += sequence.tokens.count }
+                return SequenceRows(start..<start + sequence.tokens.count, cache: sequence.caches[index])
+            }
+            try layer(
+                &hidden,
+                sequences: rows,
+                rotation: rotation,
+                options: options,
+                selections: &selections
+            )
         }
         let normalised = arithmetic.rounded(try finalNorm(hidden))
         options.probe?.record(.finalNorm, nil, .tensor(normalised))
@@ -131,7 +142,7 @@ extension LanguageModel {
         Set(configuration.eosTokens + [tokenizer?.endToken].compactMap { $0 })
     }
 
-    private func embed(_ tokens: ArraySlice<Int>) -> Tensor {
+    private func embed(_ tokens: [Int]) -> Tensor {
         var rows = Tensor(repeating: 0, shape: [tokens.count, configuration.hiddenDim])
         rows.withMutableMatrix { rows in
             for (row, token) in tokens.enumerated() {

@@ -45,6 +45,12 @@ package final class LayerCache {
         latents.bytesPerToken + (indexKeys.capacity > 0 ? indexKeys.bytesPerToken : 0)
     }
 
+    /// Holds what another cache of the layer holds of its first tokens.
+    func restore(_ tokens: Int, of other: LayerCache) throws {
+        try latents.restore(tokens, of: other.latents)
+        try indexKeys.restore(min(tokens, other.indexKeys.count), of: other.indexKeys)
+    }
+
     func truncate(to length: Int) throws {
         try latents.truncate(to: length)
         try indexKeys.truncate(to: min(length, indexKeys.count))

@@ -53,6 +53,20 @@ public final class Session {
         try AlignedBuffer.checkAvailable(byteCount: bytes)
     }
 
+    /// Begins a sequence with the first tokens of another, which need not be run again.
+    ///
+    /// - Parameters:
+    ///   - other: stays as it is.
+    ///   - length: how many of its tokens to take; all when nil.
+    ///   - capacity: the most tokens it will hold.
+    /// - Throws: `SparseAttentionError.positionOutOfRange` when the other holds fewer; as the other initialiser.
+    public convenience init(copying other: Session, upTo length: Int? = nil, capacity: Int) throws {
+        try self.init(other.model, capacity: capacity, cacheFormat: other.cacheFormat)
+        let length = length ?? other.count
+        for (cache, source) in zip(caches, other.caches) { try cache.restore(length, of: source) }
+        tokens = Array(other.tokens[..<length])
+    }
+
     /// The bytes one token takes in all caches.
     public var bytesPerToken: Int { caches.reduce(0) { $0 + $1.bytesPerToken } }
 
@@ -91,6 +105,61 @@ public final class Session {
 // MARK: - Extending
 
 extension Session {
+    /// Appends tokens to several sessions in one pass over the model's weights, and returns the logits behind each token.
+    ///
+    /// Each session gets the numbers it gets alone, bit for bit. On an error all are as they were.
+    ///
+    /// - Parameters:
+    ///   - sessions: different ones, all of one model.
+    ///   - tokens: for each session at least one.
+    ///   - attention: which tokens the attention sees.
+    /// - Returns: for each session `[tokens, vocabularySize]`.
+    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended.
+    public static func extend(
+        _ sessions: [Session],
+        by tokens: [[Int]],
+        attention: AttentionMode = .sparse
+    ) throws -> [Tensor] {
+        try validate(sessions, tokens)
+        let counts = sessions.map(\.count)
+        do {
+            return try run(sessions, tokens, attention)
+        } catch {
+            for (session, count) in zip(sessions, counts) { try session.restore(to: count) }
+            throw error
+        }
+    }
+
+    private static func validate(_ sessions: [Session], _ tokens: [[Int]]) throws {
+        func refuse(_ found: String, expected: String) -> SparseInferenceError {
+            .request(.invalidOption("sessions", found: found, expected: expected))
+        }
+        guard sessions.count == tokens.count else {
+            throw refuse("\(sessions.count)", expected: "\(tokens.count), as many as runs of tokens")
+        }
+        guard Set(sessions.map(ObjectIdentifier.init)).count == sessions.count else {
+            throw refuse("one of them twice", expected: "each once")
+        }
+        guard Set(sessions.map { ObjectIdentifier($0.model.checkpoint) }).count <= 1,
+            Set(sessions.map(\.model.precision.description)).count <= 1
+        else {
+            throw refuse("those of several models", expected: "those of one")
+        }
+        for (session, tokens) in zip(sessions, tokens) { try session.validate(tokens, chunk: 1) }
+    }
+
+    private static func run(_ sessions: [Session], _ tokens: [[Int]], _ attention: AttentionMode) throws
+        -> [Tensor]
+    {
+        guard let model = sessions.first?.model else { return [] }
+        let new = zip(sessions, tokens).map {
+            NewTokens(tokens: $1[...], position: $0.count, caches: $0.caches)
+        }
+        let logits = try model.logits(of: new, options: ForwardOptions(attention: attention))
+        for (session, tokens) in zip(sessions, tokens) { session.tokens += tokens }
+        return logits
+    }
+
     /// Appends tokens and returns the logits that follow the last one.
     ///
     /// On an error the sequence is as it was before the call.
@@ -152,21 +221,22 @@ extension Session {
             for start in stride(from: 0, to: tokens.count, by: chunk) {
                 let end = min(start + chunk, tokens.count)
                 let hidden = try model.forward(
-                    tokens[start..<end],
-                    at: count,
-                    caches: caches,
+                    [NewTokens(tokens: tokens[start..<end], position: count, caches: caches)],
                     options: options
                 )
                 self.tokens += tokens[start..<end]
                 try body(hidden, end)
             }
         } catch {
-            for cache in caches {
-                try cache.truncate(to: before)
-            }
-            self.tokens.removeSubrange(before...)
+            try restore(to: before)
             throw error
         }
+    }
+
+    /// Forgets what a failed pass may have left in some layers.
+    private func restore(to length: Int) throws {
+        for cache in caches { try cache.truncate(to: length) }
+        tokens.removeSubrange(length...)
     }
 
     private func validate(_ tokens: [Int], chunk: Int) throws {

@@ -44,26 +44,26 @@ struct TransformerLayer: Sendable {
     ///
     /// - Parameters:
     ///   - hidden: the residual stream, `[tokens, hiddenDim]`; updated.
-    ///   - cache: what the layer remembers.
+    ///   - sequences: whose tokens they are, and what the layer remembers of them.
     ///   - rotation: cosine and sine of the tokens' positions.
     ///   - options: how to compute.
-    ///   - selection: the previous layer's selection on entry, this layer's on return.
+    ///   - selections: the previous layer's selection of each sequence on entry, this layer's on return.
     /// - Throws: `SparseAttentionError`, such as `cacheFull`.
     func callAsFunction(
         _ hidden: inout Tensor,
-        cache: LayerCache,
+        sequences: [SequenceRows],
         rotation: RotaryEmbedding.Rotation,
         options: ForwardOptions,
-        selection: inout TokenSelection?
+        selections: inout [TokenSelection?]
     ) throws {
         let probe = options.probe?.layer(index)
         // A norm sees the sum before it is rounded, the next sum sees it rounded.
         let attended = try attention(
             arithmetic.rounded(attentionNorm(hidden)),
-            cache: cache,
+            sequences: sequences,
             rotation: rotation,
             options: options,
-            selection: &selection,
+            selections: &selections,
             probe: probe
         )
         hidden = arithmetic.rounded(hidden)

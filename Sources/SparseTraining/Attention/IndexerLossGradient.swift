@@ -238,9 +238,16 @@ private struct Views: Sendable {
                 weightGradients[token][head] = sums[lane]
             }
             memory.sums.fill(0)
-            Kernels.add(gathered: positions, of: keys, times: memory.logits.base, to: memory.sums.base)
+            Kernels.add(
+                gathered: positions,
+                of: keys,
+                lanes: group.count,
+                times: memory.logits.base,
+                to: memory.sums.base
+            )
             Kernels.scatter(
                 memory.logits.base,
+                lanes: group.count,
                 times: memory.transposed.base,
                 to: positions,
                 of: keyGradients

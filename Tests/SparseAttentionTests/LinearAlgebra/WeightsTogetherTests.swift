@@ -16,7 +16,7 @@ final class WeightsTogetherTests: XCTestCase {
             let parts = try parts(formats)
             for products in ProductArithmetic.allCases {
                 let found = WeightMatrix.apply(
-                    parts.map { WeightMatrix.Part($0.weight, at: $0.start) },
+                    parts.map { WeightMatrix.Part($0.weight, at: [$0.start]) },
                     to: input,
                     products: products,
                     workers: .all
@@ -40,7 +40,7 @@ final class WeightsTogetherTests: XCTestCase {
     func testThreadsDoNotChangeBits() throws {
         var generator = SeededGenerator(seed: 2)
         let input = generator.tensor([17])
-        let parts = try parts(StoredFormat.allCases).map { WeightMatrix.Part($0.weight, at: $0.start) }
+        let parts = try parts(StoredFormat.allCases).map { WeightMatrix.Part($0.weight, at: [$0.start]) }
         try assertSameForAnyWorkers("together") { [WeightMatrix.apply(parts, to: input, workers: $0)] }
     }
 
