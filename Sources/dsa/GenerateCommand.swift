@@ -14,6 +14,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
               dsa generate --model FOLDER --prompt "The brass key is" --max-tokens 64 --stats
               dsa generate --model FOLDER --prompt-file book.txt --session book.session    # the second time it is read at once
+              dsa generate --model FOLDER --prompts questions.jsonl --parallel 8    # a line of JSON for each, in their order
               dsa generate --model FOLDER --prompt-file book.txt --attention dense --temperature 0.7 --seed 1
             """
     )
@@ -28,6 +29,26 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The prompt as token ids separated by commas, for models without tokenizer."))
     var promptTokens: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file of prompts, a line of JSON each: {\"prompt\": \"…\"} or {\"tokens\": [1, 2]}, maxTokens if wanted; - for standard input.",
+            valueName: "file"
+        )
+    )
+    var prompts: String?
+
+    @Option(help: "Prompts of the file that are continued at the same time.")
+    var parallel = 8
+
+    @Option(
+        help: ArgumentHelp(
+            "The most memory their caches may take together, such as 512MiB; who has no room waits.",
+            valueName: "bytes"
+        ),
+        transform: ByteCount.parse
+    )
+    var cacheMemory: Int?
 
     @Option(help: "The most tokens to generate.")
     var maxTokens = 128
@@ -69,7 +90,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "Guess so many tokens at a time from what the text said before; greedy only, the text stays the same."
+            "Guess so many tokens at a time, with the checkpoint's prediction layer or from what the text said before; greedy only, the text stays the same."
     )
     var draft = 0
 
@@ -80,8 +101,11 @@ struct GenerateCommand: AsyncParsableCommand {
     var stats = false
 
     func validate() throws {
-        guard [prompt, promptFile, promptTokens].compactMap({ $0 }).count == 1 else {
-            throw ValidationError("Give one of --prompt, --prompt-file and --prompt-tokens.")
+        guard [prompt, promptFile, promptTokens, prompts].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("Give one of --prompt, --prompt-file, --prompt-tokens and --prompts.")
+        }
+        guard prompts == nil || session == nil else {
+            throw ValidationError("--session holds one prompt; it does not go with --prompts.")
         }
         if temperature == 0, seed != nil || topK != nil || topP != 1 || minP != 0 {
             throw ValidationError("--seed, --top-k, --top-p and --min-p need a --temperature above 0.")
@@ -107,6 +131,7 @@ struct GenerateCommand: AsyncParsableCommand {
             stopsAtEnd: !ignoreEnd,
             draftTokens: draft
         )
+        if let prompts { return try await answer(PromptList(prompts), model, options) }
         let progress: @Sendable (Int) -> Void = { Terminal.progress("prompt: \($0) tokens") }
         var statistics = GenerationStatistics?.none
         func show(_ piece: GeneratedPiece) {
@@ -157,6 +182,35 @@ struct GenerateCommand: AsyncParsableCommand {
             isFirst = false
             show(piece)
         }
+    }
+
+    /// Continues the prompts of a file and writes what became of each, in their order.
+    private func answer(_ list: PromptList, _ model: LanguageModel, _ options: GenerationOptions) async throws
+    {
+        let (prompts, options) = try list.requests(for: model, options)
+        let limits = BatchLimits(sequences: parallel, cacheBytes: cacheMemory)
+        let batch = try model.generate(prompts: prompts, options: options, limits: limits)
+        var (answers, open) = (prompts.indices.map(PromptAnswer.init), Set(prompts.indices))
+        var (told, tokens) = (0, 0)
+        let start = ContinuousClock.now
+        for try await piece in batch {
+            answers[piece.prompt].append(piece.piece)
+            tokens += 1
+            if piece.piece.isLast { open.remove(piece.prompt) }
+            while told < answers.count, !open.contains(told) {
+                Terminal.clearProgress()
+                Terminal.write(try answers[told].line)
+                told += 1
+            }
+            Terminal.progress("\(told) of \(answers.count) prompts · \(tokens) tokens")
+        }
+        Terminal.clearProgress()
+        guard stats else { return }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        Terminal.note(
+            "\(prompts.count) prompts: \(prompts.reduce(0) { $0 + $1.count }) tokens read, \(tokens) written in "
+                + String(format: "%.2f s", seconds)
+        )
     }
 
     private func tokens() throws -> [Int]? {

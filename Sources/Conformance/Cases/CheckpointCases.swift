@@ -52,6 +52,9 @@ struct CheckpointCases {
                         }
                     }
                 }
+                + prompts.filter { golden.contains($0 + ".mtp_logits") }.map { prompt in
+                    ConformanceCase("\(name)/\(prompt)/prediction") { try comparePrediction(prompt, golden) }
+                }
                 + deployedCases(golden, prompts: prompts)
         }
     }
@@ -96,6 +99,46 @@ struct CheckpointCases {
         let decoded = Comparison.equal(continued, greedy, as: "greedy_ids")
         guard decoded.isPassed, let last = stages.last else { return .measured(decoded) }
         return .measured(last)
+    }
+
+    /// The prediction layer, with the model's own hidden states.
+    private func comparePrediction(_ prompt: String, _ golden: GoldenFile) throws -> Outcome {
+        let model = try LanguageModel(contentsOf: folder, mistake: mistake)
+        let ids = try golden.ints(prompt + ".input_ids")
+        var hidden = Tensor(repeating: 0, shape: [0, model.configuration.hiddenDim])
+        let probe = StageProbe { stage, _, value in
+            if case (.finalNorm, .tensor(let tensor)) = (stage, value) { hidden = tensor }
+        }
+        _ = try Session(model, capacity: ids.count).extendWithAllLogits(
+            by: ids,
+            options: ForwardOptions(probe: probe),
+            chunk: ids.count
+        )
+        guard let layer = try model.predictionLayer() else {
+            return .measured(Measurement(error: .infinity, bound: 0, place: "no prediction layer"))
+        }
+        let configuration = model.configuration
+        let cache = try LayerCache(
+            configuration: configuration,
+            layer: configuration.layers,
+            capacity: ids.count,
+            format: .float32,
+            indexScores: .float32
+        )
+        let rows = try layer(
+            Array(ids.dropFirst()),
+            hidden: hidden.slice(0..<ids.count - 1),
+            cache: cache,
+            attention: .sparse
+        )
+        return .measured(
+            Comparison.absolute(
+                layer.logits(rows).elements,
+                try golden.floats(prompt + ".mtp_logits"),
+                bound: Self.logitBound,
+                as: "mtp_logits"
+            )
+        )
     }
 
     private func stageMeasurements(

@@ -185,6 +185,19 @@ package struct WeightMatrix: @unchecked Sendable {
         }
     }
 
+    /// Some rows in float32, as an embedding gives those of tokens: `[indices, columns]`.
+    ///
+    /// - Precondition: every index is a row.
+    package func rows(of indices: [Int]) -> Tensor {
+        var rows = Tensor(uninitialized: [indices.count, columns])
+        rows.withMutableMatrix { rows in
+            for (place, index) in indices.enumerated() {
+                widen(index..<index + 1, into: rows.rows(place..<place + 1))
+            }
+        }
+        return rows
+    }
+
     /// The matrix in float32.
     package func widened() -> Tensor {
         var tensor = Tensor(uninitialized: [rows, columns])

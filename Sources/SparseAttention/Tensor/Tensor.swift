@@ -236,6 +236,20 @@ extension Tensor {
         }
     }
 
+    /// The rows of two tensors side by side, copied: `[rows, left columns + right columns]`.
+    ///
+    /// - Precondition: both have as many rows.
+    package init(besides left: Tensor, _ right: Tensor) {
+        precondition(left.shape.rows == right.shape.rows)
+        let columns = left.shape.columns
+        self.init(uninitialized: [left.shape.rows, columns + right.shape.columns])
+        let width = shape.columns
+        withMutableMatrix { joined in
+            left.withMatrix { joined.columns(0..<columns).copy(from: $0) }
+            right.withMatrix { joined.columns(columns..<width).copy(from: $0) }
+        }
+    }
+
     /// Adds a tensor of the same shape, element by element.
     package mutating func add(_ other: Tensor) {
         precondition(other.shape == shape, "\(other.shape) is not \(shape)")

@@ -4,6 +4,8 @@ public struct GeneratedPiece: Equatable, Sendable {
     public let token: Int
     /// The text, whole characters only: empty while a character is incomplete.
     public let text: String
+    /// Whether it ends the continuation.
+    public let isLast: Bool
     /// The work done so far.
     public let statistics: GenerationStatistics
 }

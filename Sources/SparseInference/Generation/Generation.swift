@@ -1,6 +1,3 @@
-import Dispatch
-import Synchronization
-
 /// A continuation in the making: an asynchronous sequence of pieces.
 ///
 /// Work happens as pieces are asked for, on a queue of its own, so that waiting blocks no thread of the caller's.
@@ -17,19 +14,19 @@ public struct Generation: AsyncSequence, Sendable {
 
     /// Begins to generate.
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(run: GenerationRun(self))
+        AsyncIterator(production: Production { try Continuing(self) })
     }
 
     /// Produces the pieces of one run.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let run: GenerationRun
+        let production: Production<Continuing>
 
         /// The next piece; nil at the end.
         ///
         /// - Throws: `SparseInferenceError`; `CancellationError`; `SparseAttentionError` when there is no memory
         ///   for the caches, or when damaged weights give a NaN that has to be quantized.
         public func next() async throws -> GeneratedPiece? {
-            try await run.next()
+            try await production.next()
         }
     }
 }
@@ -76,59 +73,24 @@ extension LanguageModel {
     }
 }
 
-/// The state of one run, confined to its queue.
-final class GenerationRun: @unchecked Sendable {
-    // Sendable: every stored variable is touched on `queue` only, `isCancelled` is atomic.
+/// A continuation of a prompt in a session of its own.
+struct Continuing: Producer {
+    private var continuation: Continuation
+    private let progress: (@Sendable (Int) -> Void)?
 
-    private let generation: Generation
-    private let queue = DispatchQueue(label: "generation", qos: .userInitiated)
-    private let isCancelled = Atomic(false)
-    private var continuation: Continuation?
-    private var isFinished = false
-
-    init(_ generation: Generation) {
-        self.generation = generation
-    }
-
-    func next() async throws -> GeneratedPiece? {
-        try await withTaskCancellationHandler {
-            try Task.checkCancellation()
-            return try await withCheckedThrowingContinuation { continuation in
-                queue.async { [self] in
-                    continuation.resume(with: Result { try step() })
-                }
-            }
-        } onCancel: {
-            isCancelled.store(true, ordering: .relaxed)
-        }
-    }
-
-    private func step() throws -> GeneratedPiece? {
-        guard !isFinished else { return nil }
-        // What is at its end, or failed, gives its memory back.
-        isFinished = true
-        var current = try continuation ?? begin()
-        continuation = nil
-        try checkCancellation()
-        let piece = try current.next { done in
-            generation.progress?(done)
-            try checkCancellation()
-        }
-        guard let piece else { return nil }
-        continuation = current
-        isFinished = false
-        return piece
-    }
-
-    private func begin() throws -> Continuation {
+    init(_ generation: Generation) throws {
         let (options, prompt) = (generation.options, generation.prompt)
         let model = generation.model
         let capacity = try options.capacity(behind: prompt, limit: model.configuration.maxPositions)
         let session = try Session(model, capacity: capacity, cacheFormat: options.cacheFormat)
-        return try Continuation(session, prompt: prompt, options: options)
+        continuation = try Continuation(session, prompt: prompt, options: options)
+        progress = generation.progress
     }
 
-    private func checkCancellation() throws {
-        if isCancelled.load(ordering: .relaxed) { throw CancellationError() }
+    mutating func next(check: () throws -> Void) throws -> GeneratedPiece? {
+        try continuation.next { done in
+            progress?(done)
+            try check()
+        }
     }
 }

@@ -14,11 +14,15 @@ public struct GenerationOptions: Equatable, Sendable {
     public var cacheFormat: CacheFormat?
     /// Whether an end-of-sequence token ends the continuation.
     public var stopsAtEnd: Bool
-    /// The most tokens guessed at a time from what the text so far says behind the last few; 0 guesses none.
+    /// The most tokens guessed at a time; 0 guesses none.
     ///
-    /// Guesses run together with the last token and count as far as they are what greedy decoding chooses: the continuation
+    /// A checkpoint with a multi-token-prediction layer guesses with that, when it reads the text from its beginning; others
+    /// guess what the text so far says behind the last few tokens. Guesses run together with the last token and count as far as they are what greedy decoding chooses: the continuation
     /// stays the same, only faster where a text repeats itself. For greedy decoding alone.
     public var draftTokens: Int
+
+    /// What `draftTokens` may be at most.
+    static let mostDraftTokens = 64
 
     /// Options, greedy and sparse unless said otherwise.
     public init(
@@ -63,9 +67,10 @@ public struct GenerationOptions: Equatable, Sendable {
                 .invalidOption("chunk", found: "\(chunk)", expected: "at least 1")
             )
         }
-        let isPossible = (0...64).contains(draftTokens) && (draftTokens == 0 || sampling == .greedy)
+        let isPossible =
+            (0...Self.mostDraftTokens).contains(draftTokens) && (draftTokens == 0 || sampling == .greedy)
         guard isPossible else {
-            let expected = "0 to 64, and 0 unless sampling is greedy"
+            let expected = "0 to \(Self.mostDraftTokens), and 0 unless sampling is greedy"
             throw SparseInferenceError.request(
                 .invalidOption("draftTokens", found: "\(draftTokens)", expected: expected)
             )

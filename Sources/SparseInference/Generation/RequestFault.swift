@@ -10,6 +10,8 @@ public enum RequestFault: Error, Equatable, Sendable {
     case unknownToken(Int, vocabularySize: Int)
     /// More tokens than the sequence, or the model, can hold.
     case contextTooLong(tokens: Int, limit: Int)
+    /// Less memory for caches than a prompt and its continuation need by themselves, in bytes.
+    case memoryTooSmall(bytes: Int, needed: Int, prompt: Int)
     /// An option outside the range in which it is defined.
     case invalidOption(String, found: String, expected: String)
     /// The model produced a NaN or an infinity; its weights are broken.
@@ -30,6 +32,8 @@ extension RequestFault: CustomStringConvertible {
             "token \(token) is not in the vocabulary of \(size) tokens"
         case .contextTooLong(let tokens, let limit):
             "\(tokens) tokens are asked for, expected 1 to \(limit)"
+        case .memoryTooSmall(let bytes, let needed, let prompt):
+            "\(bytes) bytes are allowed for caches, but prompt \(prompt) and its continuation need \(needed)"
         case .invalidOption(let name, let found, let expected):
             "\(name) is \(found), expected \(expected)"
         case .nonFiniteLogits(let position):

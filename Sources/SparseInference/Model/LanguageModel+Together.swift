@@ -20,27 +20,28 @@ extension LanguageModel {
     /// Weights up to which several threads may go over them, each with sequences of its own: they come from cache.
     private static let cachedWeightBytes = 16 << 20
 
-    /// Runs new tokens of sequences, each with the numbers it gets alone, and gives the logits that follow each token.
+    /// Runs new tokens of sequences, each with the numbers it gets alone.
     ///
     /// Sequences share a pass over the weights. Where those are so small that they stay in cache there is nothing to
     /// share, and each thread runs some of the sequences by itself.
     ///
     /// - Parameters:
     ///   - sequences: at least one.
-    ///   - options: how to compute; watches nothing.
-    /// - Returns: for each sequence `[tokens, vocabularySize]`.
+    ///   - attention: which tokens the attention sees.
+    /// - Returns: for each sequence what its tokens gave.
     /// - Throws: `SparseAttentionError`, such as `cacheFull`.
-    func logits(of sequences: [NewTokens], options: ForwardOptions) throws -> [Tensor] {
-        let mode = options.attention
+    func run(_ sequences: [NewTokens], attention: AttentionMode) throws -> [Session.Step] {
         let isSpread = weightBytes <= Self.cachedWeightBytes
         let passes = passes(sequences.map(\.tokens.count), atLeast: isSpread ? workers.count : 1)
         return try (isSpread ? workers : .one).map(count: passes.count) { pass in
             let part = Array(sequences[passes[pass]])
-            let logits = logits(try forward(part, options: ForwardOptions(attention: mode)))
+            let hidden = try forward(part, options: ForwardOptions(attention: attention))
+            let logits = logits(hidden)
             var row = 0
             return try part.map { sequence in
-                defer { row += sequence.tokens.count }
-                return try logits.slice(row..<row + sequence.tokens.count)
+                let rows = row..<row + sequence.tokens.count
+                row = rows.upperBound
+                return Session.Step(hidden: try hidden.slice(rows), logits: try logits.slice(rows))
             }
         }.flatMap { $0 }
     }

@@ -24,7 +24,7 @@ public struct LanguageModel: Sendable {
     private let layers: [TransformerLayer]
     private let finalNorm: RMSNorm
     private let head: WeightMatrix  // [vocabularySize, hiddenDim]
-    private let rope: RotaryEmbedding
+    let rope: RotaryEmbedding
     let arithmetic: Arithmetic
     /// The bytes of all weights, where they are stored.
     let weightBytes: Int
@@ -32,7 +32,7 @@ public struct LanguageModel: Sendable {
     /// Opens a checkpoint in Hugging Face layout.
     ///
     /// Every weight is checked for presence, shape and type before the initialiser returns. Tensors the model does
-    /// not use, such as those of a multi-token-prediction layer, are left alone.
+    /// not use are left alone, those of a multi-token-prediction layer until drafting asks for them.
     ///
     /// - Parameters:
     ///   - folder: holds `config.json`, `model.safetensors` or shards with their index, and usually
@@ -107,7 +107,7 @@ extension LanguageModel {
     func forward(_ sequences: [NewTokens], options: ForwardOptions) throws -> Tensor {
         precondition(sequences.count == 1 || (options.probe == nil && options.observer == nil))
         let rotation = try rope.rotation(at: sequences.flatMap(\.positions))
-        var hidden = arithmetic.rounded(embed(sequences.flatMap(\.tokens)))
+        var hidden = arithmetic.rounded(embedding.rows(of: sequences.flatMap(\.tokens)))
         options.probe?.record(.embedding, nil, .tensor(hidden))
         var selections = [TokenSelection?](repeating: nil, count: sequences.count)
         for (index, layer) in layers.enumerated() {
@@ -140,16 +140,6 @@ extension LanguageModel {
     /// The tokens that end a sequence, by the configuration and by the tokenizer.
     var endTokens: Set<Int> {
         Set(configuration.eosTokens + [tokenizer?.endToken].compactMap { $0 })
-    }
-
-    private func embed(_ tokens: [Int]) -> Tensor {
-        var rows = Tensor(repeating: 0, shape: [tokens.count, configuration.hiddenDim])
-        rows.withMutableMatrix { rows in
-            for (row, token) in tokens.enumerated() {
-                embedding.widen(token..<token + 1, into: rows.rows(row..<row + 1))
-            }
-        }
-        return rows
     }
 }
 

@@ -120,6 +120,19 @@ extension Session {
         by tokens: [[Int]],
         attention: AttentionMode = .sparse
     ) throws -> [Tensor] {
+        try step(sessions, by: tokens, attention: attention).map(\.logits)
+    }
+
+    /// What new tokens gave.
+    struct Step: Sendable {
+        /// The residual stream behind each, after the final normalisation, `[tokens, hiddenDim]`.
+        let hidden: Tensor
+        /// The logits that follow each, `[tokens, vocabularySize]`.
+        let logits: Tensor
+    }
+
+    /// The same with what each token left in the residual stream.
+    static func step(_ sessions: [Session], by tokens: [[Int]], attention: AttentionMode) throws -> [Step] {
         try validate(sessions, tokens)
         let counts = sessions.map(\.count)
         do {
@@ -149,15 +162,15 @@ extension Session {
     }
 
     private static func run(_ sessions: [Session], _ tokens: [[Int]], _ attention: AttentionMode) throws
-        -> [Tensor]
+        -> [Step]
     {
         guard let model = sessions.first?.model else { return [] }
         let new = zip(sessions, tokens).map {
             NewTokens(tokens: $1[...], position: $0.count, caches: $0.caches)
         }
-        let logits = try model.logits(of: new, options: ForwardOptions(attention: attention))
+        let steps = try model.run(new, attention: attention)
         for (session, tokens) in zip(sessions, tokens) { session.tokens += tokens }
-        return logits
+        return steps
     }
 
     /// Appends tokens and returns the logits that follow the last one.
@@ -209,7 +222,30 @@ extension Session {
         return try Tensor(logits, shape: [tokens.count, vocabulary])
     }
 
-    private func extend(
+    /// Appends tokens in one pass.
+    ///
+    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended.
+    func step(_ tokens: [Int], attention: AttentionMode) throws -> Step {
+        var step: Step?
+        try extend(by: tokens, options: ForwardOptions(attention: attention), chunk: max(tokens.count, 1)) {
+            hidden,
+            _ in
+            step = Step(hidden: hidden, logits: model.logits(hidden))
+        }
+        guard let step else { throw SparseInferenceError.request(.emptyPrompt) }
+        return step
+    }
+
+    /// Appends tokens chunk by chunk.
+    ///
+    /// - Parameters:
+    ///   - tokens: at least one.
+    ///   - options: how to compute.
+    ///   - chunk: how many tokens to run at a time.
+    ///   - body: called after each chunk with the residual stream behind its tokens, after the final normalisation, and
+    ///     the number of tokens done; may throw to stop.
+    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended, or what `body` throws.
+    func extend(
         by tokens: [Int],
         options: ForwardOptions,
         chunk: Int,
