@@ -83,6 +83,23 @@ package final class MappedFile: @unchecked Sendable {
 
 // MARK: - JSON files
 
+extension MappedFile {
+    /// A copy of a small file's bytes.
+    ///
+    /// - Parameters:
+    ///   - url: where the file is.
+    ///   - limit: the size in bytes beyond which the file is refused unread.
+    /// - Returns: all of them.
+    /// - Throws: `SparseInferenceError.checkpoint` when the file cannot be read or is larger than `limit`.
+    static func bytes(of url: URL, limit: Int) throws(SparseInferenceError) -> [UInt8] {
+        let file = try MappedFile(contentsOf: url)
+        guard file.byteCount <= limit else {
+            throw .checkpoint(file: file.name, .fileTooLarge(byteCount: file.byteCount, limit: limit))
+        }
+        return withExtendedLifetime(file) { Array(file.bytes) }
+    }
+}
+
 extension JSONValue {
     /// Reads a JSON file strictly.
     ///
@@ -97,15 +114,11 @@ extension JSONValue {
         limit: Int,
         dialect: JSONDialect = .strict
     ) throws(SparseInferenceError) {
-        let file = try MappedFile(contentsOf: url)
-        guard file.byteCount <= limit else {
-            throw .checkpoint(file: file.name, .fileTooLarge(byteCount: file.byteCount, limit: limit))
-        }
-        let bytes = withExtendedLifetime(file) { Array(file.bytes) }
+        let bytes = try MappedFile.bytes(of: url, limit: limit)
         do {
             try self.init(parsing: bytes, dialect: dialect)
         } catch {
-            throw .malformedJSON(file: file.name, error)
+            throw .malformedJSON(file: url.lastPathComponent, error)
         }
     }
 }

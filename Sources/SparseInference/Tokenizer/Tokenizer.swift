@@ -26,13 +26,16 @@ public struct Tokenizer: Sendable {
     let configuration: TokenizerConfiguration
     /// What goes around a prompt.
     let template: SpecialTokenTemplate
+    /// How the model was taught to converse, as a Jinja template; nil when the checkpoint does not say.
+    public let chatTemplate: String?
 
     /// No tokenizer file comes near this size, in bytes; larger ones are not read.
     private static let largestFile = 256 << 20
 
-    /// Reads `tokenizer.json`, and `tokenizer_config.json` when it lies beside it.
+    /// Reads `tokenizer.json`, and `tokenizer_config.json` and `chat_template.jinja` when they lie beside it.
     ///
-    /// The second names the tokens that begin and end a text. Both are strictly checked: an id belongs to
+    /// The second names the tokens that begin and end a text. The third is the template of conversations, before one
+    /// that the second holds; it is not run. The first two are strictly checked: an id belongs to
     /// one token, every merge joins known tokens, every byte has a token. Ids may leave gaps, and stay
     /// below four times the number of tokens plus 1024.
     ///
@@ -46,13 +49,18 @@ public struct Tokenizer: Sendable {
         _ = FileManager.default.fileExists(atPath: folderOrFile.path, isDirectory: &isFolder)
         let file =
             isFolder.boolValue ? folderOrFile.appendingPathComponent("tokenizer.json") : folderOrFile
-        let neighbour = file.deletingLastPathComponent().appendingPathComponent("tokenizer_config.json")
-        let hasNeighbour = FileManager.default.fileExists(atPath: neighbour.path)
+        func neighbour(_ name: String) -> URL? {
+            let url = file.deletingLastPathComponent().appendingPathComponent(name)
+            return FileManager.default.fileExists(atPath: url.path) ? url : nil
+        }
         try self.init(
             tokenizer: JSONValue(contentsOf: file, limit: Tokenizer.largestFile),
-            configuration: hasNeighbour
-                ? JSONValue(contentsOf: neighbour, limit: Tokenizer.largestFile, dialect: .nonFiniteNumbers)
-                : nil,
+            configuration: neighbour("tokenizer_config.json").map {
+                try JSONValue(contentsOf: $0, limit: Tokenizer.largestFile, dialect: .nonFiniteNumbers)
+            },
+            chatTemplate: neighbour("chat_template.jinja").map {
+                String(decoding: try MappedFile.bytes(of: $0, limit: Tokenizer.largestFile), as: UTF8.self)
+            },
             file: file.lastPathComponent
         )
     }
@@ -62,11 +70,13 @@ public struct Tokenizer: Sendable {
     /// - Parameters:
     ///   - tokenizer: `tokenizer.json`.
     ///   - configuration: `tokenizer_config.json`, when there is one.
+    ///   - chatTemplate: `chat_template.jinja`, when there is one.
     ///   - file: what errors call the first.
     /// - Throws: `SparseInferenceError.tokenizer`.
     package init(
         tokenizer: JSONValue,
         configuration: JSONValue? = nil,
+        chatTemplate: String? = nil,
         file: String = "tokenizer.json"
     ) throws(SparseInferenceError) {
         let contents = try Tokenizer.reading(file) { () throws(TokenizerFault) in
@@ -86,6 +96,7 @@ public struct Tokenizer: Sendable {
         }
         self.configuration = settings
         template = contents.template ?? settings.template
+        self.chatTemplate = chatTemplate ?? settings.chatTemplate
     }
 }
 

@@ -1,4 +1,4 @@
-/// What `tokenizer_config.json` says about the tokens that begin and end a text.
+/// What `tokenizer_config.json` says about the tokens that begin and end a text, and about conversations.
 struct TokenizerConfiguration: Equatable, Sendable {
     /// The id of `bos_token`; nil when there is none.
     var beginToken: Int?
@@ -8,6 +8,8 @@ struct TokenizerConfiguration: Equatable, Sendable {
     var addsBeginToken = false
     /// Whether a prompt ends with the second; `add_eos_token`.
     var addsEndToken = false
+    /// `chat_template`: how conversations are written, as a Jinja template; nil when there is none.
+    var chatTemplate: String?
 
     /// What goes around a prompt when `tokenizer.json` has no template of its own.
     var template: SpecialTokenTemplate {
@@ -29,6 +31,18 @@ struct TokenizerConfiguration: Equatable, Sendable {
         endToken = try TokenizerConfiguration.id(of: "eos_token", in: fields, vocabulary: vocabulary)
         addsBeginToken = try fields.bool("add_bos_token", default: false)
         addsEndToken = try fields.bool("add_eos_token", default: false)
+        chatTemplate = try TokenizerConfiguration.chatTemplate(in: fields)
+    }
+
+    /// A template, or the one named `default` of a list of them.
+    private static func chatTemplate(in fields: TokenizerFields) throws(TokenizerFault) -> String? {
+        guard let value = fields.optional("chat_template") else { return nil }
+        guard value.array != nil else { return try fields.string("chat_template") }
+        for (template, path) in try fields.elements("chat_template") {
+            let template = try TokenizerFields(template, path: path)
+            if try template.string("name") == "default" { return try template.string("template") }
+        }
+        return nil
     }
 
     /// The id of a token given as a string, or as an object with its `content`.

@@ -50,6 +50,28 @@ final class TokenizerFileTests: XCTestCase {
         XCTAssertEqual(both.encode("a", addingSpecialTokens: true), [0x61, 1001])
     }
 
+    func testChatTemplate() throws {
+        let fixture = TokenizerFixture()
+        XCTAssertNil(try fixture.tokenizer(configuration: #"{"chat_template": null}"#).chatTemplate)
+        let named = #"{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}"#
+        for (value, template) in [(#""S""#, "S"), ("[\(named)]", "D"), ("[]", nil)] {
+            let tokenizer = try fixture.tokenizer(configuration: "{\"chat_template\": \(value)}")
+            XCTAssertEqual(tokenizer.chatTemplate, template, value)
+        }
+        assertError(
+            .tokenizer(
+                file: "tokenizer_config.json",
+                .wrongType(field: "chat_template", expected: "a string", found: "1")
+            )
+        ) { try fixture.tokenizer(configuration: #"{"chat_template": 1}"#) }
+        // A file of its own comes first.
+        let folder = try TemporaryFolder()
+        try folder.write(fixture.text, as: "tokenizer.json")
+        try folder.write(#"{"chat_template": "S"}"#, as: "tokenizer_config.json")
+        try folder.write("F", as: "chat_template.jinja")
+        XCTAssertEqual(try Tokenizer(contentsOf: folder.url).chatTemplate, "F")
+    }
+
     func testNormalizers() throws {
         let text = "ﬁe\u{301}é\u{FFAA}"
         let cases = [
