@@ -49,18 +49,36 @@ public struct ChatMessage: Equatable, Sendable {
 
 /// A JSON object that the model reads: what a tool is and takes, or what an answer has to look like.
 public struct ChatSchema: Equatable, Sendable {
+    let object: JSONObject
+
     /// The object, as the model reads it.
-    public let json: String
+    public var json: String { JSONValue.object(object).pythonText }
 
     /// A schema from its JSON object, for a tool such as `{"name": "f", "description": "…", "parameters": {…}}`.
     ///
     /// - Throws: `ChatFault.malformedJSON`.
     public init(json: String) throws(ChatFault) {
-        self.init(.object(try readObject(json, what: "schema")))
+        self.init(try readObject(json, what: "schema"))
     }
 
-    init(_ value: JSONValue) {
-        json = value.pythonText
+    init(_ object: JSONObject) {
+        self.object = object
+    }
+
+    /// Whether the model reads both alike.
+    public static func == (left: ChatSchema, right: ChatSchema) -> Bool {
+        left.json == right.json
+    }
+}
+
+extension ChatSchema {
+    /// The tool as chat services exchange it, in an envelope that says it is a function.
+    var envelope: String { #"{"type": "function", "function": \#(json)}"# }
+
+    /// Whether a tool of this schema takes a string for an argument; nil where it does not say.
+    func takesString(_ argument: String) -> Bool? {
+        let type = object["parameters"]?.object?["properties"]?.object?[argument]?.object?["type"]
+        return type?.string.map { $0 == "string" }
     }
 }
 
@@ -165,7 +183,7 @@ extension ChatMessage {
         }
         self.init(role, content ?? "", reasoning: try text("reasoning_content"))
         for tool in try list("tools") {
-            guard let function = tool.object?["function"], function.object != nil else {
+            guard let function = tool.object?["function"]?.object else {
                 throw .malformedJSON("\(place).tools", reason: "lacks an object \"function\"")
             }
             tools.append(ChatSchema(function))
@@ -178,7 +196,7 @@ extension ChatMessage {
             }
             toolCalls.append(try ToolCall(name: name, arguments: arguments))
         }
-        if let format = object["response_format"], let members = format.object?.members, !members.isEmpty {
+        if let format = object["response_format"]?.object, !format.members.isEmpty {
             responseFormat = ChatSchema(format)
         }
     }
@@ -200,8 +218,7 @@ extension ChatMessage {
             fields.append(("tool_calls", "[\(calls.joined(separator: ", "))]"))
         }
         if !tools.isEmpty {
-            let tools = tools.map { #"{"type": "function", "function": \#($0.json)}"# }
-            fields.append(("tools", "[\(tools.joined(separator: ", "))]"))
+            fields.append(("tools", "[\(tools.map(\.envelope).joined(separator: ", "))]"))
         }
         if let responseFormat { fields.append(("response_format", responseFormat.json)) }
         return "{\(fields.map { "\"\($0.0)\": \($0.1)" }.joined(separator: ", "))}"

@@ -16,27 +16,28 @@ public struct ChatParser {
         case reasoning, content, calls, end
     }
 
-    private let format: ChatEncoder.Format
+    private let markup: any AnswerMarkup.Type
+    private let tools: [ChatSchema]
+    private let ends: [[UInt8]]
+    private let beginsOfCalls: [[UInt8]]
     private var part: Part
     private var pending: [UInt8] = []
     /// What has been read so far.
     public private(set) var message = ChatMessage(.assistant, "")
 
     private static let endOfThinking = Array(ChatMarker.endOfThinking.utf8)
-    private static let end = Array(ChatMarker.end.utf8)
-    private static let calls = Array(DSML.beginOfCalls.utf8)
-    private static let callsInParagraph = Array(("\n\n" + DSML.beginOfCalls).utf8)
-    private static let endOfCalls = Array(DSML.endOfCalls.utf8)
-    private static let beginOfCall = Array(DSML.beginOfCall.utf8)
-    private static let endOfCall = Array(DSML.endOfCall.utf8)
-    private static let beginOfParameter = Array(DSML.beginOfParameter.utf8)
-    private static let endOfParameter = Array(DSML.endOfParameter.utf8)
 
     /// A parser for the answer to a prompt.
     ///
-    /// - Parameter encoder: what wrote the prompt, which tells whether the answer begins with thinking.
-    public init(_ encoder: ChatEncoder) {
-        format = encoder.format
+    /// - Parameters:
+    ///   - encoder: what wrote the prompt, which tells whether the answer begins with thinking.
+    ///   - tools: the tools of the conversation. GLM writes the string `3` and the number 3 alike; what the tool takes
+    ///     tells them apart, and where that is not said, what is JSON is read as JSON.
+    public init(_ encoder: ChatEncoder, tools: [ChatSchema] = []) {
+        markup = encoder.format.markup
+        self.tools = tools
+        ends = markup.ends.map { Array($0.utf8) }
+        beginsOfCalls = markup.beginsOfCalls.map { Array($0.utf8) }
         part = encoder.mode == .thinking ? .reasoning : .content
     }
 
@@ -59,7 +60,7 @@ public struct ChatParser {
     public mutating func finish() throws(ChatFault) -> [Event] {
         var events: [Event] = []
         while let found = try step(isFinal: true) { events += found }
-        if part == .calls { throw .malformedCall("the answer ends before \(DSML.endOfCalls)") }
+        if part == .calls { throw .malformedCall("the answer ends before \(markup.endOfCalls)") }
         return events
     }
 
@@ -76,61 +77,47 @@ public struct ChatParser {
     }
 
     private mutating func reason(isFinal: Bool) -> [Event]? {
-        let (text, marker) = take(until: [Self.endOfThinking, Self.end], isFinal: isFinal)
-        if marker == 0 { part = .content }
-        if marker == 1 { part = .end }
+        let (text, marker) = take(until: [Self.endOfThinking] + ends, isFinal: isFinal)
+        if let marker { part = marker == 0 ? .content : .end }
         if marker == 0 || !text.isEmpty { message.reasoning = (message.reasoning ?? "") + text }
         guard marker != nil || !text.isEmpty else { return nil }
         return text.isEmpty ? [] : [.reasoning(text)]
     }
 
     private mutating func speak(isFinal: Bool) -> [Event]? {
-        let markers =
-            format == .dsml ? [Self.end, Self.callsInParagraph, Self.calls] : [Self.end]
-        let (text, marker) = take(until: markers, isFinal: isFinal)
-        if let marker { part = marker == 0 ? .end : .calls }
+        let (text, marker) = take(until: ends + beginsOfCalls, isFinal: isFinal)
+        if let marker { part = marker < ends.count ? .end : .calls }
         message.content += text
         guard marker != nil || !text.isEmpty else { return nil }
         return text.isEmpty ? [] : [.content(text)]
     }
 
     private mutating func call() throws(ChatFault) -> [Event]? {
-        let space = pending.prefix { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: " ") }.count
-        let rest = pending[space...]
-        if rest.starts(with: Self.endOfCalls) {
-            pending.removeFirst(space + Self.endOfCalls.count)
-            part = .end
-            return []
-        }
-        guard let end = rest.firstRange(of: Self.endOfCall) else {
-            let expected = [Self.beginOfCall, Self.endOfCalls]
-            guard expected.contains(where: { rest.starts(with: $0) || $0.starts(with: rest) }) else {
-                throw .malformedCall(
-                    "found \"\(Self.string(rest.prefix(40)))\", expected \(DSML.beginOfCall)"
-                )
-            }
-            return nil
-        }
-        let call = try Self.call(rest[..<end.lowerBound])
-        pending.removeFirst(end.upperBound - pending.startIndex)
+        guard let next = try markup.next(in: pending[...], tools: tools) else { return nil }
+        pending = Array(next.rest)
+        // What ends without a call ends the answer; behind a call that stands alone the model may go on.
+        if next.isLast { part = next.call == nil ? .end : .content }
+        guard let call = next.call else { return [] }
         message.toolCalls.append(call)
         return [.toolCall(call)]
     }
+}
 
-    // MARK: Text
+// MARK: - Text
 
+extension ChatParser {
     /// Removes text up to the first of the markers, and the marker, or as much as no marker can begin in.
     private mutating func take(until markers: [[UInt8]], isFinal: Bool) -> (text: String, marker: Int?) {
         let found = markers.enumerated()
             .compactMap { index, marker in pending.firstRange(of: marker).map { (index, $0) } }
             .min { ($0.1.lowerBound, $0.0) < ($1.1.lowerBound, $1.0) }
         if let (index, range) = found {
-            let text = Self.string(pending[..<range.lowerBound])
+            let text = pending[..<range.lowerBound].text
             pending.removeFirst(range.upperBound)
             return (text, index)
         }
         let held = isFinal ? 0 : markers.map { Self.overlap(pending, $0) }.max() ?? 0
-        let text = Self.string(pending.dropLast(held))
+        let text = pending.dropLast(held).text
         pending.removeFirst(pending.count - held)
         return (text, nil)
     }
@@ -142,70 +129,5 @@ public struct ChatParser {
             return count
         }
         return 0
-    }
-
-    private static func string(_ bytes: some Sequence<UInt8>) -> String {
-        String(decoding: Array(bytes), as: UTF8.self)
-    }
-
-    // MARK: Calls
-
-    /// A call without its end: `<｜DSML｜invoke name="…">` and parameters.
-    private static func call(_ bytes: ArraySlice<UInt8>) throws(ChatFault) -> ToolCall {
-        guard bytes.starts(with: beginOfCall) else {
-            throw .malformedCall("found \"\(string(bytes.prefix(40)))\", expected \(DSML.beginOfCall)")
-        }
-        var rest = bytes.dropFirst(beginOfCall.count)
-        let name = string(try take(until: Array("\">".utf8), of: &rest, what: "the name of a call"))
-        var members: [JSONObject.Member] = []
-        while true {
-            rest = rest.drop { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: " ") }
-            guard !rest.isEmpty else { break }
-            guard rest.starts(with: beginOfParameter) else {
-                throw .malformedCall("\(name): found \"\(string(rest.prefix(40)))\", expected a parameter")
-            }
-            rest = rest.dropFirst(beginOfParameter.count)
-            let key = string(
-                try take(until: Array("\" string=\"".utf8), of: &rest, what: "a parameter's name")
-            )
-            let kind = string(try take(until: Array("\">".utf8), of: &rest, what: "a parameter's kind"))
-            let value = try take(until: endOfParameter, of: &rest, what: "the parameter \(key)")
-            members.append(JSONObject.Member(key: key, value: try Self.value(value, kind: kind, of: key)))
-        }
-        do {
-            return ToolCall(name: name, object: try JSONObject(members))
-        } catch {
-            throw .malformedCall("\(name): \(error)")
-        }
-    }
-
-    private static func value(
-        _ bytes: ArraySlice<UInt8>,
-        kind: String,
-        of key: String
-    ) throws(ChatFault) -> JSONValue {
-        switch kind {
-        case "true": return .string(string(bytes))
-        case "false":
-            do {
-                return try JSONValue(parsing: Array(bytes), dialect: .nonFiniteNumbers)
-            } catch {
-                throw .malformedJSON("parameter \(key)", reason: "\(error)")
-            }
-        default:
-            throw .malformedCall("parameter \(key) says string=\"\(kind)\", expected \"true\" or \"false\"")
-        }
-    }
-
-    private static func take(
-        until marker: [UInt8],
-        of bytes: inout ArraySlice<UInt8>,
-        what: String
-    ) throws(ChatFault) -> ArraySlice<UInt8> {
-        guard let range = bytes.firstRange(of: marker) else {
-            throw .malformedCall("\(what) does not end, expected \(string(marker))")
-        }
-        defer { bytes = bytes[range.upperBound...] }
-        return bytes[..<range.lowerBound]
     }
 }

@@ -80,7 +80,7 @@ public final class Conversation {
         var limited = options
         limited.maxTokens = min(options.maxTokens, room)
         var continuation = try Continuation(session, prompt: rest, options: limited)
-        var parser = ChatParser(encoder)
+        var parser = ChatParser(encoder, tools: (messages + added).flatMap(\.tools))
         var goesOn = true
         func tellAll(_ events: [ChatParser.Event]) {
             for event in events where goesOn { goesOn = tell(event) }
@@ -93,17 +93,5 @@ public final class Conversation {
         let message = parser.message
         messages += added + [message]
         return message
-    }
-}
-
-extension ChatEncoder.Format {
-    /// How a tokenizer's model was taught to converse, by the markers it knows.
-    ///
-    /// - Throws: `ChatFault.unknownTemplate`.
-    public static func of(_ tokenizer: Tokenizer) throws(ChatFault) -> ChatEncoder.Format {
-        guard tokenizer.id(of: ChatMarker.user) != nil, tokenizer.id(of: ChatMarker.assistant) != nil else {
-            throw .unknownTemplate(tokenizer.id(of: "[gMASK]") != nil ? "GLM" : "this checkpoint")
-        }
-        return tokenizer.id(of: DSML.token) != nil ? .dsml : .plain
     }
 }

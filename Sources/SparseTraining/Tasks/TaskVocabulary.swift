@@ -14,7 +14,8 @@ import SparseInference
 package struct TaskVocabulary: Sendable {
     /// The markers, in the order of their ids.
     package static let markers = [
-        ChatMarker.begin, ChatMarker.end, "<｜▁pad▁｜>", ChatMarker.user, ChatMarker.assistant,
+        ChatMarker.DeepSeek.begin, ChatMarker.DeepSeek.end, "<｜▁pad▁｜>", ChatMarker.DeepSeek.user,
+        ChatMarker.DeepSeek.assistant,
         ChatMarker.beginOfThinking, ChatMarker.endOfThinking,
     ]
     /// Ids of the markers.

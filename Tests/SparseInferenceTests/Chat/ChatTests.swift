@@ -100,28 +100,7 @@ final class ChatTests: XCTestCase {
             let encoder = ChatEncoder(.dsml, mode: mode)
             let question = [ChatMessage(.user, "?")]
             let text = try encoder.encode([answer], after: question)
-            for size in [1, 2, 3, 7, 50, 10_000] {
-                var parser = ChatParser(encoder)
-                var events: [ChatParser.Event] = []
-                let scalars = Array(text.unicodeScalars)
-                for start in stride(from: 0, to: scalars.count, by: size) {
-                    var piece = String.UnicodeScalarView()
-                    piece.append(contentsOf: scalars[start..<min(start + size, scalars.count)])
-                    events += try parser.append(String(piece))
-                }
-                let last = try parser.finish()
-                XCTAssertEqual(parser.message, answer, "in pieces of \(size)")
-                let told = (events + last).reduce(into: ChatMessage(.assistant, "")) { message, event in
-                    switch event {
-                    case .reasoning(let text): message.reasoning = (message.reasoning ?? "") + text
-                    case .content(let text): message.content += text
-                    case .toolCall(let call): message.toolCalls.append(call)
-                    }
-                }
-                XCTAssertEqual(told.content, answer.content)
-                XCTAssertEqual(told.reasoning ?? "", answer.reasoning ?? "")
-                XCTAssertEqual(told.toolCalls, answer.toolCalls)
-            }
+            try assertIsRead(text, as: answer, encoder)
         }
     }
 

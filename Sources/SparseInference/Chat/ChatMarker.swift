@@ -1,0 +1,19 @@
+/// The markers between turns, by family.
+package enum ChatMarker {
+    /// Begins what the model thinks.
+    package static let beginOfThinking = "<think>"
+    /// Ends it.
+    package static let endOfThinking = "</think>"
+
+    /// Those of DeepSeek's models.
+    package enum DeepSeek {
+        /// Begins a text.
+        package static let begin = "<｜begin▁of▁sentence｜>"
+        /// Ends an answer.
+        package static let end = "<｜end▁of▁sentence｜>"
+        /// Begins a user's turn.
+        package static let user = "<｜User｜>"
+        /// Begins the model's turn.
+        package static let assistant = "<｜Assistant｜>"
+    }
+}
