@@ -83,6 +83,7 @@ let package = Package(
         .testTarget(
             name: "SparseInferenceTests",
             dependencies: ["SparseInference", "TestSupport"],
+            resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
         .testTarget(

@@ -11,8 +11,8 @@ struct ChatCommand: ParsableCommand {
         commandName: "chat",
         abstract: "Talk with a model in the terminal.",
         discussion: """
-            Conversations are written as DeepSeek-V3.1, V3.2-Exp and V3.2 were taught, tools included; a checkpoint taught in \
-            another way is refused. A line that ends in a backslash goes on in the next one. Ctrl-C stops an answer. /help \
+            Conversations are written as DeepSeek-V3.1, V3.2-Exp, V3.2, GLM-5 and GLM-5.2 were taught, tools included; the \
+            checkpoint tells which, and one taught in another way is refused. A line that ends in a backslash goes on in the next one. Ctrl-C stops an answer. /help \
             lists the commands.
 
               dsa chat --model FOLDER --system "Be brief." --thinking

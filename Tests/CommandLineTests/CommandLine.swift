@@ -28,6 +28,16 @@ struct CommandLine {
         throw XCTSkip("dsa is not beside \(start.path): the command line is not tried")
     }
 
+    /// The folder of the model that comes along.
+    var demoModel: URL {
+        #if os(macOS)
+            let bundle = "SparseAttention_dsa.bundle"
+        #else
+            let bundle = "SparseAttention_dsa.resources"
+        #endif
+        return executable.deletingLastPathComponent().appendingPathComponent(bundle + "/Model")
+    }
+
     /// Starts a process.
     func start(_ arguments: [String], output: Pipe = Pipe(), input: Any? = nil) throws -> Process {
         let process = Process()

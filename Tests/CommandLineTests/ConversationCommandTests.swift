@@ -74,4 +74,41 @@ final class ConversationCommandTests: XCTestCase {
         XCTAssertEqual(refused.status, 1)
         XCTAssertTrue(refused.output.contains("a.session"), refused.output)
     }
+
+    /// The model that comes along with its markers renamed: what it learned to say behind DeepSeek's it says behind GLM's.
+    private func writeGLM(template: String) throws {
+        let demo = try CommandLine().demoModel
+        let files = FileManager.default
+        for name in ["config.json", "model.safetensors"] {
+            try files.copyItem(at: demo.appendingPathComponent(name), to: folder.appendingPathComponent(name))
+        }
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            var text = try String(contentsOf: demo.appendingPathComponent(name), encoding: .utf8)
+            for (marker, other) in [
+                ("<｜begin▁of▁sentence｜>", "[gMASK]"), ("<｜▁pad▁｜>", "<sop>"), ("<｜User｜>", "<|user|>"),
+                ("<｜Assistant｜>", "<|assistant|>"), ("<｜end▁of▁sentence｜>", "<|endoftext|>"),
+            ] { text = text.replacingOccurrences(of: marker, with: other) }
+            try Data(text.utf8).write(to: folder.appendingPathComponent(name))
+        }
+        try Data(template.utf8).write(to: folder.appendingPathComponent("chat_template.jinja"))
+    }
+
+    func testAGLMIsSpokenToInItsOwnWay() throws {
+        try writeGLM(template: "{{- '</think>' if (enable_thinking is defined) else '<think>' -}}")
+        let dsa = try CommandLine()
+        let result = try dsa.run(
+            ["chat", "--model", folder.path, "--max-tokens", "8"],
+            input: text + " Where is the brass key?\n"
+        )
+        XCTAssertEqual(result.status, 0, result.output)
+        XCTAssertEqual(result.output, "In the cellar.\n")
+        // The markers are the same, the template is another one.
+        try Data("/nothink".utf8).write(to: folder.appendingPathComponent("chat_template.jinja"))
+        let refused = try dsa.run(["chat", "--model", folder.path], input: "Hi\n")
+        XCTAssertEqual(refused.status, 1)
+        XCTAssertTrue(
+            refused.output.contains("conversations of GLM-4.5 and GLM-4.6 are written"),
+            refused.output
+        )
+    }
 }

@@ -41,6 +41,7 @@ extension ChatEncoder.Format {
         switch self {
         case .plain: PlainAnswer.self
         case .dsml: DSML.self
+        case .glm5, .glm52: GLMCalls.self
         }
     }
 }

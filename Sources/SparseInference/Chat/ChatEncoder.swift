@@ -39,7 +39,8 @@ public struct ChatEncoder: Equatable, Sendable {
     /// - Returns: the prompt.
     /// - Throws: `ChatFault` for a conversation that cannot be.
     ///
-    /// Source: DeepSeek-V3.2 `encoding_dsv32.py`; for the plain format the template of DeepSeek-V3.1.
+    /// Source: DeepSeek-V3.2 `encoding_dsv32.py`; for the plain format the template of DeepSeek-V3.1; for GLM's the
+    /// `chat_template.jinja` of GLM-5 and GLM-5.2.
     public func encode(
         _ messages: [ChatMessage],
         after context: [ChatMessage] = [],
@@ -55,6 +56,18 @@ public struct ChatEncoder: Equatable, Sendable {
         case .dsml:
             return try begin(ChatMarker.DeepSeek.begin)
                 + DSMLConversation(mode: mode, messages: all).text(from: start)
+        case .glm5: return try begin(ChatMarker.GLM.begin.joined()) + glm(.glm5, all, start, invitesAnswer)
+        case .glm52: return try begin(ChatMarker.GLM.begin.joined()) + glm(.glm52, all, start, invitesAnswer)
         }
+    }
+
+    private func glm(
+        _ revision: GLMConversation.Revision,
+        _ messages: [ChatMessage],
+        _ start: Int,
+        _ invitesAnswer: Bool
+    ) throws(ChatFault) -> String {
+        try GLMConversation(revision, mode: mode, messages: messages)
+            .text(from: start, invitesAnswer: invitesAnswer)
     }
 }

@@ -38,7 +38,8 @@ extension ChatFault: CustomStringConvertible {
             "message \(message): \(what) cannot be written in this format"
         case .malformedCall(let reason): "a malformed tool call: \(reason)"
         case .unknownTemplate(let name):
-            "conversations of \(name) are written in a way that is not known here, expected DeepSeek-V3.1, V3.2-Exp or V3.2"
+            "conversations of \(name) are written in a way that is not known here, expected those of DeepSeek-V3.1, "
+                + "V3.2-Exp, V3.2, GLM-5 or GLM-5.2"
         }
     }
 }

@@ -73,9 +73,9 @@ extension NeedleDocument {
     ///   markers of turns.
     package init(_ text: String, questions: [String], tokenizer: Tokenizer?) throws {
         guard let tokenizer else { throw SparseInferenceError.request(.noTokenizer) }
-        // What is taught differently differs in tools alone, and there are none.
-        _ = try ChatEncoder.Format.of(tokenizer)
-        let encoder = ChatEncoder(.plain)
+        // DSML differs from the plain format in tools alone, and there are none.
+        let format = try ChatEncoder.Format.of(tokenizer)
+        let encoder = ChatEncoder(format == .dsml ? .plain : format)
         let opening = try encoder.encode([ChatMessage(.user, text)], invitesAnswer: false)
         let invitation = try encoder.encode([ChatMessage(.user, text)]).unicodeScalars
             .dropFirst(opening.unicodeScalars.count)

@@ -41,10 +41,15 @@ extension FuzzTarget {
         }
         let messages = try ChatMessage.read(Data(json))
         for mode in ChatEncoder.Mode.allCases {
-            let encoder = ChatEncoder(.dsml, mode: mode)
-            _ = try ChatEncoder(.plain, mode: mode).encode(messages.filter { $0.role != .tool })
-            let prompt = try encoder.encode(messages)
-            precondition(!prompt.isEmpty)
+            for format in ChatEncoder.Format.allCases {
+                let written = format == .plain ? messages.filter { $0.role != .tool } : messages
+                do {
+                    let prompt = try ChatEncoder(format, mode: mode).encode(written)
+                    precondition(written.isEmpty || !prompt.isEmpty)
+                } catch {
+                    check(error)
+                }
+            }
         }
     }
 
