@@ -11,7 +11,8 @@ struct CompareCommand: ParsableCommand {
         abstract: "Compare dense with sparse attention on a text.",
         discussion: """
             Reads a text both ways and tells how far predictions are apart, and how much of each head's attention the indexer's \
-            selection keeps, beside the best, the last and a random choice of as many tokens.
+            selection keeps, beside the best, the last and a random set of as many tokens. For the random set no dice are thrown: \
+            the mean over all sets of k out of n visible tokens is k / n, exactly.
 
               dsa compare --model MODEL --text book.txt --page compare.html
               dsa compare --model demo --length 8K --json            # on a text of the recipe's tasks
@@ -60,6 +61,9 @@ struct CompareCommand: ParsableCommand {
         return Array(tokenizer.encode(content, addingSpecialTokens: true).prefix(length ?? .max))
     }
 
+    /// What the column of the random set says.
+    fileprivate static let randomSet = "the exact mean over all sets of k visible tokens, k / visible"
+
     private static func table(_ report: AttentionComparison.Report) -> String {
         let whole = report.whole
         var lines = [
@@ -86,6 +90,7 @@ struct CompareCommand: ParsableCommand {
                     String(format: $0 == 0 ? "%10.1f" : "%8.1f", 100 * $1)
                 }.joined() + String(format: "%10.1f (%d)", 100 * worst, head)
         }
+        lines += ["", "random: \(randomSet)"]
         return lines.joined(separator: "\n")
     }
 }
@@ -103,9 +108,11 @@ private struct ComparePage {
         <!DOCTYPE html>
         <html lang="en"><head><meta charset="utf-8"><title>Dense and sparse attention</title><style>
         body { font: 15px/1.5 Helvetica, sans-serif; color: \(Drawing.Colour.ink); max-width: 1080px; margin: 2em auto; }
+        table { border-spacing: 1em 0; } caption { font-weight: bold; text-align: left; } td { text-align: right; }
         </style></head><body><h1>Dense and sparse attention</h1>
         <p>\(report.length) tokens, of which the indexer selects \(report.k).</p>
         \(curves)
+        \(shares)
         \(heatMap(
             "Attention kept by the selection, by layer and head",
             report.layers.map { ($0.layer, $0.heads) },
@@ -119,6 +126,24 @@ private struct ComparePage {
         </body></html>
 
         """
+    }
+
+    /// What is kept by whom, as a table; nothing where nothing had to be chosen.
+    private var shares: String {
+        guard !report.layers.isEmpty else { return "" }
+        let rows = report.layers.map { layer in
+            let cells = [layer.selected, layer.best, layer.window, layer.random].map {
+                String(format: "<td>%.1f</td>", 100 * $0)
+            }
+            return "<tr><th>\(layer.layer)</th>\(cells.joined())</tr>"
+        }
+        return """
+            <table><caption>Attention kept by as many tokens, in percent</caption>
+            <tr><th>layer</th><th>selected</th><th>best</th><th>window</th><th>random</th></tr>
+            \(rows.joined(separator: "\n"))
+            </table>
+            <p>Random: \(CompareCommand.randomSet).</p>
+            """
     }
 
     private var curves: String {

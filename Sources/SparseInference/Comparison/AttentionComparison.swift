@@ -5,7 +5,10 @@ import SparseAttention
 ///
 /// Both read the text side by side, a chunk at a time. Of the sparse side, some query tokens are watched: what each head
 /// would attend to if it saw everything, and how much of that is kept by the selection, by the best tokens for all heads
-/// together, by the last tokens, and by a random choice of as many.
+/// together, by the last tokens, and by a random set of as many.
+///
+/// What a random set keeps is not drawn but exact: of all sets of k out of n visible tokens each token is in the share k / n,
+/// and the attention of a head sums to one, so their mean is k / n whatever the head attends to.
 public struct AttentionComparison {
     /// The result.
     public struct Report: Equatable, Sendable, Codable {
@@ -51,7 +54,7 @@ public struct AttentionComparison {
         public var best: Double
         /// Kept by the last tokens.
         public var window: Double
-        /// Kept by a random choice, expected.
+        /// Kept by a random set: the exact mean over all sets of k visible tokens, k / visible.
         public var random: Double
     }
 

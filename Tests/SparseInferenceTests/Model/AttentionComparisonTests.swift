@@ -43,7 +43,10 @@ final class AttentionComparisonTests: XCTestCase {
         let report = try AttentionComparison(model).run(TinyCheckpoint.tokens(60))
         XCTAssertEqual([report.length, report.k], [60, 7])
         XCTAssertEqual(report.layers.map(\.layer), [0, 1, 2, 3])
+        // Of 8 … 60 visible tokens a random set of seven keeps seven shares.
+        let random = (8...60).reduce(0.0) { $0 + 7 / Double($1) } / 53
         for layer in report.layers {
+            XCTAssertEqual(layer.random, random, accuracy: 1e-12)
             XCTAssertGreaterThanOrEqual(layer.best, layer.selected)
             XCTAssertGreaterThanOrEqual(layer.best, layer.window)
             XCTAssertGreaterThan(layer.selected, 0)
