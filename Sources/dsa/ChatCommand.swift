@@ -12,8 +12,9 @@ struct ChatCommand: ParsableCommand {
         abstract: "Talk with a model in the terminal.",
         discussion: """
             Conversations are written as DeepSeek-V3.1, V3.2-Exp, V3.2, GLM-5 and GLM-5.2 were taught, tools included; the \
-            checkpoint tells which, and one taught in another way is refused. A line that ends in a backslash goes on in the next one. Ctrl-C stops an answer. /help \
-            lists the commands.
+            checkpoint tells which, and one taught in another way is refused. A line that ends in a backslash goes on in the next one. Ctrl-C stops an answer, which is \
+            kept as far as it came, or the reading of a question, which is then forgotten; with neither going on it does \
+            nothing. Ctrl-D ends. /help lists the commands.
 
               dsa chat --model FOLDER --system "Be brief." --thinking
               dsa chat --model FOLDER --messages turns.json --json     # one answer, for programs
@@ -109,6 +110,9 @@ private final class ChatLoop {
                 } else {
                     try ask([ChatMessage(.user, line)])
                 }
+            } catch is CancellationError {
+                Terminal.clearProgress()
+                Terminal.note("stopped")
             } catch {
                 Terminal.note("\(error)")
             }
@@ -148,7 +152,7 @@ private final class ChatLoop {
             return !interrupt.isRaised
         }
         Terminal.clearProgress()
-        Terminal.write("\n")
+        Terminal.write(isThinking ? "]\n" : "\n")
         if showsStatistics, let statistics = conversation.statistics {
             let caches = Terminal.bytes(statistics.cacheBytes)
             Terminal.note("\(Terminal.speed(statistics)) · caches: \(caches)")
@@ -167,7 +171,7 @@ private final class ChatLoop {
         let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
         let rest = parts.count > 1 ? parts[1] : ""
         switch parts[0] {
-        case "/help": print(Self.help)
+        case "/help": Terminal.write(Self.help + "\n")
         case "/quit", "/exit": return false
         case "/clear":
             let instructions = conversation.messages.prefix { $0.role == .system }.count
@@ -186,8 +190,11 @@ private final class ChatLoop {
             }
             conversation.options.attention = mode
         case "/history":
-            for message in conversation.messages { print("\(message.role.rawValue): \(message.content)") }
+            for message in conversation.messages {
+                Terminal.write("\(message.role.rawValue): \(message.content)\n")
+            }
         case "/save":
+            guard !rest.isEmpty else { throw ValidationError("/save needs a file.") }
             let all = conversation.messages.map(\.json).joined(separator: ",\n ")
             try Data("[\(all)]\n".utf8).write(to: URL(fileURLWithPath: rest), options: .atomic)
         default: throw ValidationError("\(parts[0]) is no command; /help lists them.")

@@ -24,6 +24,8 @@ public struct ChatParser {
     private var pending: [UInt8] = []
     /// What has been read so far.
     public private(set) var message = ChatMessage(.assistant, "")
+    /// Whether the answer has come to its end; what follows is not read.
+    public var isAtEnd: Bool { part == .end }
 
     private static let endOfThinking = Array(ChatMarker.endOfThinking.utf8)
 

@@ -85,7 +85,10 @@ public final class Conversation {
         func tellAll(_ events: [ChatParser.Event]) {
             for event in events where goesOn { goesOn = tell(event) }
         }
-        while goesOn, let piece = try continuation.next(progress: { try progress($0, rest.count) }) {
+        // A checkpoint need not name every marker that ends an answer among its end tokens.
+        while goesOn, !parser.isAtEnd,
+            let piece = try continuation.next(progress: { try progress($0, rest.count) })
+        {
             statistics = piece.statistics
             tellAll(try parser.append(piece.text))
         }
