@@ -171,9 +171,15 @@ struct GenerateCommand: AsyncParsableCommand {
         let capacity = max(try options.capacity(behind: prompt, limit: limit), longest)
         let session =
             isStored
-            ? try Session(contentsOf: file, model, capacity: capacity, cacheFormat: cache)
+            ? try Session(
+                contentsOf: file,
+                model,
+                capacity: capacity,
+                cacheFormat: cache,
+                attention: attention
+            )
             : try Session(model, capacity: capacity, cacheFormat: cache)
-        let rest = Array(try session.rewind(to: prompt))
+        let rest = Array(try session.rewind(to: prompt, attention: attention))
         Terminal.note("session: \(session.count) of \(prompt.count) tokens read before")
         var continuation = try Continuation(session, prompt: rest, options: options)
         var isFirst = true

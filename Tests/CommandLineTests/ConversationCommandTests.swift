@@ -109,12 +109,26 @@ final class ConversationCommandTests: XCTestCase {
             XCTAssertEqual(result.status, 1)
             XCTAssertTrue(result.output.contains(message), result.output)
         }
-        try Data("nothing".utf8).write(to: folder.appendingPathComponent("a.session"))
-        let refused = try dsa.run([
-            "generate", "--model", "demo", "--prompt", "A", "--session", path("a.session"),
-        ])
-        XCTAssertEqual(refused.status, 1)
-        XCTAssertTrue(refused.output.contains("a.session"), refused.output)
+        // Another mode, a damaged byte, a cut, and what is no session: refused by name, and left as they are.
+        let file = folder.appendingPathComponent("a.session")
+        let whole = try Data(contentsOf: file)
+        var damaged = whole
+        damaged[whole.count / 2] ^= 1
+        for (data, more, message) in [
+            (
+                whole, ["--attention", "dense"],
+                "was read with attention sparse from 0, expected dense from 0"
+            ),
+            (damaged, [], "is damaged"), (whole.prefix(whole.count / 2), [], "is no session"),
+            (Data("nothing".utf8), [], "is no session"), (Data(), [], "is no session"),
+        ] {
+            try data.write(to: file)
+            let arguments = ["generate", "--model", "demo", "--prompt", "A", "--session", file.path] + more
+            let refused = try dsa.run(arguments)
+            XCTAssertEqual(refused.status, 1)
+            XCTAssertTrue(refused.output.contains("a.session: \(message)"), refused.output)
+            XCTAssertEqual(try Data(contentsOf: file), data)
+        }
     }
 
     /// Writes the model that comes along with some of its texts replaced.

@@ -76,7 +76,7 @@ public final class Conversation {
         guard room > 0 else {
             throw SparseInferenceError.request(.contextTooLong(tokens: prompt.count + 1, limit: limit))
         }
-        let rest = Array(try session.rewind(to: prompt))
+        let rest = Array(try session.rewind(to: prompt, attention: options.attention))
         var limited = options
         limited.maxTokens = min(options.maxTokens, room)
         var continuation = try Continuation(session, prompt: rest, options: limited)

@@ -4,10 +4,10 @@ public import SparseAttention
 /// Sessions on disk: read a long document once, ask many times.
 ///
 /// A file is safetensors: the tokens, and of each layer the rows of its caches as they are stored. Its metadata name the
-/// model by a digest of its configuration, headers and the beginnings of its weights, the numerics, and a digest of the
-/// whole file. What does not fit, or is not as it was written, is refused.
+/// model by a digest of its configuration, headers and the beginnings of its weights, the numerics, the mode its tokens were
+/// read in, and a digest of the whole file. What does not fit, or is not as it was written, is refused.
 extension Session {
-    private static let version = "1"
+    private static let version = "2"
 
     /// Writes the session; the file appears whole or not at all.
     ///
@@ -37,7 +37,7 @@ extension Session {
         }
         let metadata = [
             "session": Self.version, "model": try ModelDigest(model).text, "numerics": numerics,
-            "digest": FileDigest.blank,
+            "attention": attentionText, "digest": FileDigest.blank,
         ]
         let temporary = url.deletingLastPathComponent()
             .appendingPathComponent(".\(url.lastPathComponent).\(UUID().uuidString)")
@@ -59,12 +59,15 @@ extension Session {
     ///   - model: the one that wrote it, with the same numerics.
     ///   - capacity: the most tokens it will hold; at least those it holds.
     ///   - cacheFormat: as it was when the session was written.
-    /// - Throws: `SparseInferenceError.session` for a file of another model, other numerics, or one that is damaged.
+    ///   - attention: the mode it will go on in, in which all its tokens must have been read.
+    /// - Throws: `SparseInferenceError.session` for a file of another model, other numerics, another mode, or one that is
+    ///   damaged.
     public convenience init(
         contentsOf url: URL,
         _ model: LanguageModel,
         capacity: Int,
-        cacheFormat: CacheFormat? = nil
+        cacheFormat: CacheFormat? = nil,
+        attention: AttentionMode = .sparse
     ) throws {
         try self.init(model, capacity: capacity, cacheFormat: cacheFormat)
         let map = try MappedFile(contentsOf: url)
@@ -75,8 +78,8 @@ extension Session {
             throw SparseInferenceError.session(file: map.name, .notASession(reason: "\(error)"))
         }
         do {
-            try check(file, map)
-            try restore(from: file)
+            try check(file, map, attention: effective(attention))
+            try restore(from: file, attention: attention)
         } catch let fault as SessionFault {
             throw SparseInferenceError.session(file: map.name, fault)
         }
@@ -102,7 +105,14 @@ extension Session {
         "layers.\(layer).\(kind).\(part)"
     }
 
-    private func check(_ file: SafetensorsFile, _ map: MappedFile) throws {
+    /// The modes its tokens were read in, each with the position of the first, such as `sparse from 0`.
+    private var attentionText: String {
+        readings.sorted { $0.value < $1.value }.map { "\($0.key.rawValue) from \($0.value)" }.joined(
+            separator: ", "
+        )
+    }
+
+    private func check(_ file: SafetensorsFile, _ map: MappedFile, attention: AttentionMode) throws {
         guard let version = file.metadata["session"] else {
             throw SessionFault.notASession(reason: "it says no version")
         }
@@ -114,9 +124,14 @@ extension Session {
         guard file.metadata["numerics"] == numerics else {
             throw SessionFault.otherNumerics(found: file.metadata["numerics"] ?? "", expected: numerics)
         }
+        // A session without tokens was read in no mode.
+        let found = file.metadata["attention"] ?? ""
+        guard found.isEmpty || found == "\(attention.rawValue) from 0" else {
+            throw SessionFault.otherAttention(found: found, expected: attention)
+        }
     }
 
-    private func restore(from file: SafetensorsFile) throws {
+    private func restore(from file: SafetensorsFile, attention: AttentionMode) throws {
         let stored: [Int]
         do {
             stored = try file.int32s(of: "tokens").map(Int.init)
@@ -141,7 +156,7 @@ extension Session {
                 throw SessionFault.notASession(reason: "layer \(layer): \(error)")
             }
         }
-        restored(stored)
+        restored(stored, attention: attention)
     }
 }
 

@@ -16,6 +16,8 @@ public final class Session {
     public let cacheFormat: CacheFormat
 
     let caches: [LayerCache]
+    /// Where the first token stands that was read in each mode; behind `count` when it has been forgotten.
+    private var firstRead: [AttentionMode: Int] = [:]
 
     /// Tokens a prompt is prefilled by at a time, unless the caller says otherwise.
     ///
@@ -85,20 +87,48 @@ public final class Session {
 
     /// Forgets everything behind the longest common beginning with other tokens, so that those can go on from there.
     ///
-    /// - Parameter prompt: at least one token.
+    /// - Parameters:
+    ///   - prompt: at least one token.
+    ///   - attention: the mode it shall be read in; what was read in the other one is forgotten, too.
     /// - Returns: the tokens of it that have to be run: at least the last, whose logits are needed.
     /// - Throws: `SparseInferenceError.request` for a prompt without tokens.
-    public func rewind(to prompt: [Int]) throws -> ArraySlice<Int> {
+    public func rewind(to prompt: [Int], attention: AttentionMode = .sparse) throws -> ArraySlice<Int> {
         guard !prompt.isEmpty else { throw SparseInferenceError.request(.emptyPrompt) }
         let shared = zip(tokens, prompt).prefix { $0 == $1 }.count
-        let kept = min(shared, prompt.count - 1)
+        let other = readings.filter { $0.key != effective(attention) }.values.min() ?? count
+        let kept = min(shared, prompt.count - 1, other)
         try truncate(to: kept)
         return prompt[kept...]
     }
 
-    /// Holds the tokens whose rows have been put into the caches.
-    func restored(_ tokens: [Int]) {
+    /// Holds the tokens whose rows have been put into the caches, all of them read in one mode.
+    func restored(_ tokens: [Int], attention: AttentionMode) {
         self.tokens = tokens
+        firstRead = [effective(attention): 0]
+    }
+}
+
+// MARK: - Modes
+
+extension Session {
+    /// The modes its tokens were read in: none before the first token, both when it was asked for one after the other.
+    ///
+    /// Without an indexer both modes are the dense one. What was read in one is not what the other computes: a row of the
+    /// caches holds what its token attended to in all layers below.
+    public var attentionModes: Set<AttentionMode> { Set(readings.keys) }
+
+    /// Where the first token stands that was read in each mode, of those it holds.
+    var readings: [AttentionMode: Int] { firstRead.filter { $0.value < count } }
+
+    /// Remembers that tokens are read in a mode from here on.
+    private func noteReading(_ attention: AttentionMode) {
+        let mode = effective(attention)
+        if firstRead[mode].map({ $0 >= count }) ?? true { firstRead[mode] = count }
+    }
+
+    /// The mode a model without an indexer reads in, whichever it is asked for.
+    func effective(_ attention: AttentionMode) -> AttentionMode {
+        model.configuration.indexer == nil ? .dense : attention
     }
 }
 
@@ -252,6 +282,7 @@ extension Session {
         _ body: (_ hidden: Tensor, _ done: Int) throws -> Void
     ) throws {
         try validate(tokens, chunk: chunk)
+        noteReading(options.attention)
         let before = count
         do {
             for start in stride(from: 0, to: tokens.count, by: chunk) {

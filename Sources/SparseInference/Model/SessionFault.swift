@@ -10,6 +10,8 @@ public enum SessionFault: Error, Equatable, Sendable {
     case otherModel
     /// It was computed with other numerics, or stores them otherwise.
     case otherNumerics(found: String, expected: String)
+    /// Its tokens were not all read in the mode it shall go on in; found such as `sparse from 0, dense from 512`, by position.
+    case otherAttention(found: String, expected: AttentionMode)
 }
 
 extension SessionFault: CustomStringConvertible {
@@ -21,6 +23,8 @@ extension SessionFault: CustomStringConvertible {
         case .damaged: "is damaged: its bytes are not those that were written"
         case .otherModel: "belongs to another model, or the model has changed"
         case .otherNumerics(let found, let expected): "was computed in \(found), expected \(expected)"
+        case .otherAttention(let found, let expected):
+            "was read with attention \(found), expected \(expected.rawValue) from 0"
         }
     }
 }
