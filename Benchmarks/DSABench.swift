@@ -15,7 +15,7 @@ struct DSABench: ParsableCommand {
             """,
         subcommands: [
             CurveCommand.self, KernelsCommand.self, ModelCommand.self, MemoryCommand.self,
-            ThreadsCommand.self, TrainCommand.self,
+            SessionCommand.self, ThreadsCommand.self, TrainCommand.self,
         ],
         defaultSubcommand: CurveCommand.self
     )

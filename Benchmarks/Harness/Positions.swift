@@ -15,6 +15,8 @@ struct Positions: Equatable {
 
     /// Where working memory is measured.
     static let memory = Positions(values: [32768, 65536, 131_072])
+    /// Those of `session`.
+    static let session = Positions(values: [4096, 16384])
     /// Those of `train`.
     static let train = Positions(values: [2048, 4096, 8192, 16384])
 

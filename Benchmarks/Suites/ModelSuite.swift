@@ -107,15 +107,17 @@ struct ModelSuite {
 }
 
 /// Seeded random tokens.
-private struct TokenStream {
+struct TokenStream {
     private var generator: SplitMix64
     private let vocabulary: Int
 
+    /// Tokens of a vocabulary of so many.
     init(seed: UInt64, vocabulary: Int) {
         generator = SplitMix64(state: seed)
         self.vocabulary = vocabulary
     }
 
+    /// The next tokens.
     mutating func next(_ count: Int) -> [Int] {
         (0..<count).map { _ in Int.random(in: 0..<vocabulary, using: &generator) }
     }
