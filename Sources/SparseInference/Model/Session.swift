@@ -67,6 +67,7 @@ public final class Session {
         let length = length ?? other.count
         for (cache, source) in zip(caches, other.caches) { try cache.restore(length, of: source) }
         tokens = Array(other.tokens[..<length])
+        firstRead = other.firstRead
     }
 
     /// The bytes one token takes in all caches.
@@ -199,7 +200,10 @@ extension Session {
             NewTokens(tokens: $1[...], position: $0.count, caches: $0.caches)
         }
         let steps = try model.run(new, attention: attention)
-        for (session, tokens) in zip(sessions, tokens) { session.tokens += tokens }
+        for (session, tokens) in zip(sessions, tokens) {
+            session.noteReading(attention)
+            session.tokens += tokens
+        }
         return steps
     }
 

@@ -59,14 +59,18 @@ final class RoundedProductTests: XCTestCase {
         var generator = SeededGenerator(seed: 2)
         for format in StoredFormat.allCases {
             let (weight, _) = try stored(format, rows: 100, columns: 515, seed: 3)
-            let inputs = generator.tensor([19, 515])
-            let whole = weight.apply(to: inputs, products: .bfloat16, workers: .all)
-            for rows in [0..<2, 7..<17, 17..<19] {
-                let alone = weight.apply(to: try inputs.slice(rows), products: .bfloat16, workers: .all)
-                assertSameBits(alone, try whole.slice(rows), "\(format) \(rows)")
+            // Few rows are each summed as one alone; more than that, in the order of panels.
+            let few = WeightMatrix.fewInputs
+            for (count, parts) in [(few, [0..<1, 0..<2, 7..<few]), (3 * few, [0..<few + 1, few..<3 * few])] {
+                let inputs = generator.tensor([count, 515])
+                let whole = weight.apply(to: inputs, products: .bfloat16, workers: .all)
+                for rows in parts {
+                    let alone = weight.apply(to: try inputs.slice(rows), products: .bfloat16, workers: .all)
+                    assertSameBits(alone, try whole.slice(rows), "\(format) \(rows) of \(count)")
+                }
+                let part = weight.rows(30..<60).apply(to: inputs, products: .bfloat16, workers: .all)
+                assertSameBits(part, whole.columns(30..<60), "\(format)")
             }
-            let part = weight.rows(30..<60).apply(to: inputs, products: .bfloat16, workers: .all)
-            assertSameBits(part, whole.columns(30..<60), "\(format)")
         }
     }
 

@@ -38,6 +38,7 @@ final class TogetherTests: XCTestCase {
             }
         }
         XCTAssertEqual(together.map(\.tokens), alone.map(\.tokens), message)
+        XCTAssertEqual(together.map(\.attentionModes), alone.map(\.attentionModes), message)
     }
 
     func testEachGetsTheNumbersItGetsAlone() throws {
@@ -91,6 +92,7 @@ final class TogetherTests: XCTestCase {
             let copy = try Session(copying: original, upTo: 20, capacity: 25)
             XCTAssertEqual(copy.tokens, Array(tokens[..<20]))
             XCTAssertEqual(copy.cacheFormat, format)
+            XCTAssertEqual(copy.attentionModes, [.sparse])
             try original.truncate(to: 20)
             assertSameBits(try copy.extend(by: [5]), try original.extend(by: [5]), "\(format)")
             XCTAssertThrowsError(try Session(copying: original, upTo: 22, capacity: 40)) { error in
