@@ -21,9 +21,36 @@ public enum SparseAttentionError: Error, Equatable, Sendable {
 
     /// The dimension an argument got wrong.
     public enum Dimension: String, Equatable, Sendable {
-        case rank, rows, columns, queryTokens, keyTokens, heads, keyHeads, headDim, valueDim, latentDim,
-            ropeDim,
-            nopeDim, indexHeads, indexHeadDim, topK
+        /// The number of dimensions.
+        case rank
+        /// The rows of a matrix.
+        case rows
+        /// The columns of a matrix.
+        case columns
+        /// The tokens that attend.
+        case queryTokens
+        /// The tokens attended to.
+        case keyTokens
+        /// The heads of the queries.
+        case heads
+        /// The heads of keys and values.
+        case keyHeads
+        /// The numbers a head's query and key have.
+        case headDim
+        /// The numbers a head's value has.
+        case valueDim
+        /// The numbers of a latent.
+        case latentDim
+        /// The numbers of a query or key that RoPE rotates.
+        case ropeDim
+        /// The numbers of a query or key that RoPE leaves alone.
+        case nopeDim
+        /// The heads of the indexer.
+        case indexHeads
+        /// The numbers an index query or index key has.
+        case indexHeadDim
+        /// The tokens selected for each query token.
+        case topK
     }
 }
 
