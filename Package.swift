@@ -14,6 +14,11 @@ let argumentParser = Target.Dependency.product(
     package: "swift-argument-parser",
     condition: .when(traits: ["CommandLineTools"])
 )
+let logging = Target.Dependency.product(
+    name: "Logging",
+    package: "swift-log",
+    condition: .when(traits: ["CommandLineTools"])
+)
 
 let package = Package(
     name: "SparseAttention",
@@ -31,6 +36,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         // For `swift package generate-documentation` here; no target uses it, so no dependent fetches it.
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"),
     ],
@@ -60,7 +66,9 @@ let package = Package(
         .target(name: "Conformance", dependencies: ["SparseTraining"], swiftSettings: settings),
         .executableTarget(
             name: "dsa",
-            dependencies: ["SparseInference", "SparseTraining", "Conformance", "Drawing", argumentParser],
+            dependencies: [
+                "SparseInference", "SparseTraining", "Conformance", "Drawing", argumentParser, logging,
+            ],
             resources: [.copy("Model")],
             swiftSettings: settings
         ),

@@ -25,7 +25,9 @@ struct DSA: AsyncParsableCommand {
     static func main() async {
         do {
             try Kernels.validateEnvironment()
-            OpenBLAS.matchProcessor()
+            try Diagnostics.validateEnvironment()
+            Diagnostics.tellKernels(replaced: OpenBLAS.matchProcessor())
+            defer { Diagnostics.tellMemory() }
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -39,11 +39,9 @@ struct EvaluateCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let evaluation = try TaskEvaluation(
-            LanguageModel(contentsOf: location.folder),
-            seed: seed,
-            questions: questions
-        )
+        let folder = try location.folder
+        let model = try Diagnostics.opening(folder) { try LanguageModel(contentsOf: folder) }
+        let evaluation = try TaskEvaluation(model, seed: seed, questions: questions)
         var rows: [TaskEvaluation.Row] = []
         if !json {
             print("task        length      k  questions   accuracy dense  sparse   perplexity dense  sparse")

@@ -26,12 +26,10 @@ struct ModelOptions: ParsableArguments {
 
     /// Opens the model.
     func load(mistake: Mistake? = nil) throws -> LanguageModel {
-        try LanguageModel(
-            contentsOf: location.folder,
-            precision: numerics,
-            mistake: mistake,
-            workers: workers
-        )
+        let (folder, workers) = (try location.folder, try workers)
+        return try Diagnostics.opening(folder) {
+            try LanguageModel(contentsOf: folder, precision: numerics, mistake: mistake, workers: workers)
+        }
     }
 
     private var numerics: LanguageModel.Precision {

@@ -38,22 +38,29 @@ struct CommandLine {
         return executable.deletingLastPathComponent().appendingPathComponent(bundle + "/Model")
     }
 
-    /// Starts a process.
-    func start(_ arguments: [String], output: Pipe = Pipe(), input: Any? = nil) throws -> Process {
+    /// Starts a process, with variables of the environment besides those there are.
+    func start(
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        output: Pipe = Pipe(),
+        input: Any? = nil
+    ) throws -> Process {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         process.standardOutput = output
         process.standardError = output
         process.standardInput = input ?? FileHandle.nullDevice
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         try process.run()
         return process
     }
 
     /// Runs a process to its end.
-    func run(_ arguments: [String], input: String = "") throws -> Result {
+    func run(_ arguments: [String], environment: [String: String] = [:], input: String = "") throws -> Result
+    {
         let (pipe, source) = (Pipe(), Pipe())
-        let process = try start(arguments, output: pipe, input: source)
+        let process = try start(arguments, environment: environment, output: pipe, input: source)
         // Less than a pipe holds, so that nobody waits.
         try source.fileHandleForWriting.write(contentsOf: Data(input.utf8))
         try source.fileHandleForWriting.close()

@@ -75,7 +75,9 @@ struct DemoCommand: ParsableCommand {
     func run() throws {
         let folder = try ModelLocationOption.folder(of: model ?? DemoModel.name)
         let workers = try threads.map { try Workers(count: $0) } ?? .all
-        let model = try LanguageModel(contentsOf: folder, workers: workers)
+        let model = try Diagnostics.opening(folder) {
+            try LanguageModel(contentsOf: folder, workers: workers)
+        }
         let text = try makeDocument(for: model)
         if !json { introduce(model, text) }
         let report = try Demonstration(model, text).run { Terminal.progress($0) }
