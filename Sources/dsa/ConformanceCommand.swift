@@ -15,6 +15,9 @@ struct ConformanceCommand: ParsableCommand {
 
             Error and bound: 'exact' counts differing elements; otherwise the largest |a - b| / (1 + |b|), for logits \
             the largest |a - b|. Exit status 1 when a case fails, or when none ran.
+
+              dsa conformance Tests/ConformanceTests/Fixtures
+              dsa conformance Tests/ConformanceTests/Fixtures --filter checkpoints --mistake list
             """
     )
 

@@ -11,13 +11,25 @@ struct DSA: AsyncParsableCommand {
             Runs DeepSeek-V3.2-style checkpoints in Hugging Face layout (config.json, safetensors, tokenizer.json), \
             tells what they take and cost, and checks this implementation against golden data.
 
-            DSA_KERNELS in the environment forces a kernel path: \(Kernels.supported.joined(separator: ", ")).
+            DSA_KERNELS in the environment forces a kernel path: \(Kernels.supported.joined(separator: ", ")). \
+            DSA_LOG=info or debug tells kernels, threads, times and memory on standard error.
+
+            Exit status: 0; 1 for an error, or a check that finds a miss; 64 for arguments that do not fit together.
             """,
-        subcommands: [
-            DemoCommand.self, ChatCommand.self, GenerateCommand.self, InspectCommand.self,
-            ConformanceCommand.self,
-            DumpCommand.self, DiffCommand.self, TrainCommand.self, EvaluateCommand.self, CompareCommand.self,
-            CostCommand.self,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Running",
+                subcommands: [DemoCommand.self, ChatCommand.self, GenerateCommand.self]
+            ),
+            CommandGroup(
+                name: "Measuring",
+                subcommands: [InspectCommand.self, CostCommand.self, CompareCommand.self]
+            ),
+            CommandGroup(
+                name: "Checking",
+                subcommands: [ConformanceCommand.self, DumpCommand.self, DiffCommand.self]
+            ),
+            CommandGroup(name: "Training", subcommands: [TrainCommand.self, EvaluateCommand.self]),
         ]
     )
 

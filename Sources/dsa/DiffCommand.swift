@@ -16,6 +16,8 @@ struct DiffCommand: ParsableCommand {
             When anything differs, every known mistake is made on purpose to see which one gives the other numbers; \
             that needs the checkpoint both engines ran, which the first file remembers. Exit status 1 when a stage \
             diverges or a mistake is found.
+
+              dsa diff ours.safetensors theirs.safetensors
             """
     )
 

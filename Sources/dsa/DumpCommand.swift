@@ -12,6 +12,8 @@ struct DumpCommand: ParsableCommand {
         discussion: """
             Another engine that writes the same names can be compared with 'dsa diff'. The article StageDumps tells \
             names, shapes and meaning.
+
+              dsa dump --model MODEL --prompt "The brass key is" --out ours.safetensors
             """
     )
 

@@ -8,10 +8,12 @@ struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
         abstract:
-            "Measures a model on the recipe's tasks: accuracy and perplexity by length, dense against sparse.",
+            "Measure a model on the recipe's tasks: accuracy and perplexity by length, dense against sparse.",
         discussion: """
             Texts come from a stream that no training run draws from. An answer is right when greedy generation would have \
             written it.
+
+              dsa evaluate --model demo --lengths 1K,8K --tasks needle --texts 3
             """
     )
 

@@ -14,6 +14,8 @@ struct InspectCommand: ParsableCommand {
 
             Operations are counted for one decoded token, a multiplication and an addition as two, each attention in \
             the cheaper of its two forms.
+
+              dsa inspect --model demo
             """
     )
 

@@ -7,10 +7,12 @@ import SparseTraining
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Carries out a training recipe: dense pre-training, dense warm-up, sparse training.",
+        abstract: "Carry out a training recipe: dense pre-training, dense warm-up, sparse training.",
         discussion: """
             The recipe is a JSON file; `config.json` beside it gives the model's sizes. A run that was interrupted goes on \
             where its last state was written, and ends with the same weights, bit for bit.
+
+              dsa train Sources/dsa/Model/recipe.json --out FOLDER       # the model of the demonstration, an hour
             """
     )
 
