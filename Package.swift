@@ -115,7 +115,7 @@ let package = Package(
         .testTarget(name: "DrawingTests", dependencies: ["Drawing"], swiftSettings: settings),
         .testTarget(
             name: "ExampleTests",
-            dependencies: ["SparseAttention", "SparseInference", "TestSupport"],
+            dependencies: ["SparseAttention", "SparseInference", "SparseTraining", "TestSupport"],
             swiftSettings: settings
         ),
     ],

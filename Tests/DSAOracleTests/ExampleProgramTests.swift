@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import XCTest
 
 /// The example programs, run with the dynamic library that was built beside the tests.
@@ -10,6 +11,20 @@ final class ExampleProgramTests: XCTestCase {
         let (status, output) = try run(python, [example("oracle.py"), library().path])
         XCTAssertEqual(status, 0, output)
         XCTAssertTrue(output.contains("packed lse: 4 numbers agree"), "the example ended early: \(output)")
+    }
+
+    func testReadmesPythonExample() throws {
+        guard let python = Self.find("python3") else {
+            throw XCTSkip("no python3 on this machine: the README's example is not run")
+        }
+        let readme = Markdown.packageFolder.appendingPathComponent("README.md")
+        let shown = try XCTUnwrap(Markdown(contentsOf: readme).blocks("python").first)
+        let path = try library().path
+        let program = shown.replacingOccurrences(of: ".build/release/libDSAOracle.so", with: path)
+        XCTAssertNotEqual(program, shown)
+        let (status, output) = try run(python, ["-c", program])
+        XCTAssertEqual(status, 0, output)
+        XCTAssertTrue(shown.hasSuffix("# " + output.trimmingCharacters(in: .newlines)), output)
     }
 
     func testPythonExampleFailsOnADifference() throws {

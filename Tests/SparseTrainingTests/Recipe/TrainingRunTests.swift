@@ -1,6 +1,7 @@
 import Foundation
 import SparseAttention
 import SparseInference
+import TestSupport
 import XCTest
 
 @testable import SparseTraining

@@ -1,8 +1,8 @@
-import Foundation
+package import Foundation
 
 /// A recipe of three short stages, and a model of few thousand parameters.
-enum TinyRun {
-    static let configuration = """
+package enum TinyRun {
+    package static let configuration = """
         {"model_type": "deepseek_v32", "architectures": ["DeepseekV32ForCausalLM"], "vocab_size": 760,
          "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "num_hidden_layers": 2,
          "num_attention_heads": 2, "num_key_value_heads": 2, "n_routed_experts": 4, "n_shared_experts": 1,
@@ -12,7 +12,7 @@ enum TinyRun {
          "index_topk": 32, "max_position_embeddings": 256, "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
         """
 
-    static let recipe = """
+    package static let recipe = """
         {"seed": 3, "initialDeviation": 0.1, "stages": [
          {"name": "dense", "kind": "densePretraining", "steps": 3, "sequences": 5, "length": 64, "questions": 2,
           "mixture": {"needle": 1, "copy": 1, "prose": 1}, "clip": 1, "biasSpeed": 0.01, "balanceLoss": 0.001,
@@ -26,7 +26,7 @@ enum TinyRun {
         """
 
     /// Writes `config.json` and `recipe.json`.
-    static func write(to folder: URL) throws {
+    package static func write(to folder: URL) throws {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(configuration.utf8).write(to: folder.appendingPathComponent("config.json"))
         try Data(recipe.utf8).write(to: folder.appendingPathComponent("recipe.json"))
