@@ -15,6 +15,11 @@ public struct DenseAttention: Sendable {
     public let products: ProductArithmetic
 
     /// Attention on the given threads.
+    ///
+    /// - Parameters:
+    ///   - activations: how probabilities and outputs are rounded.
+    ///   - products: the numbers that enter products.
+    ///   - workers: the threads to use.
     public init(
         activations: StorageFormat = .float32,
         products: ProductArithmetic = .float32,

@@ -1,7 +1,12 @@
 extension LatentAttention {
     /// Attends causally to the tokens of a paged cache, or to those of a selection.
     ///
-    /// - Parameters: as for an unpaged cache; the selection holds positions in the sequence.
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, nopeDim + ropeDim]`, the last part rotated.
+    ///   - latents: the sequence so far, the query tokens' own rows last.
+    ///   - projection: forms keys and values from latents.
+    ///   - selection: positions in the sequence, a set for each query token; nil for all visible ones.
+    ///   - form: which computation to run; nil for the one with fewer operations.
     /// - Returns: output `[queryTokens, heads, valueDim]` with its statistics.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
     public func attend(

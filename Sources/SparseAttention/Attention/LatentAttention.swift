@@ -93,6 +93,12 @@ public struct LatentAttention: Sendable {
 
     /// Attention of the given sizes.
     ///
+    /// - Parameters:
+    ///   - dimensions: heads and widths.
+    ///   - scale: what scores are multiplied by, positive.
+    ///   - rounding: where intermediate results are rounded.
+    ///   - products: the numbers that enter products.
+    ///   - workers: the threads to use.
     /// - Throws: `SparseAttentionError.invalidSetting` for a scale that is not positive.
     public init(
         dimensions: Dimensions,

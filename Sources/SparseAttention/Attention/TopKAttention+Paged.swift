@@ -1,7 +1,11 @@
 extension TopKAttention {
     /// Attends to the selected rows of a paged cache.
     ///
-    /// - Parameters: as for an unpaged cache; the selection holds positions in the sequence.
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, latentDim + ropeDim]`, absorbed.
+    ///   - latents: the rows of the sequence.
+    ///   - selection: positions in the sequence; a slot that is negative or beyond the last row counts as empty.
+    ///   - scale: what scores are multiplied by, positive.
     /// - Returns: output, log-sum-exp and largest score; zeros and −infinity for a row without valid slots.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
     public func attend(

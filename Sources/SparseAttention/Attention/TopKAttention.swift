@@ -24,6 +24,12 @@ public struct TopKAttention: Sendable {
     private static let partSlots = 512
 
     /// Attention whose values are the first `valueDim` columns of a row.
+    ///
+    /// - Parameters:
+    ///   - valueDim: the numbers of a value, at most those of a row; 512 of 576 in DeepSeek-V3.2.
+    ///   - activations: how probabilities and outputs are rounded.
+    ///   - products: the numbers that enter products.
+    ///   - workers: the threads to use.
     public init(
         valueDim: Int,
         activations: StorageFormat = .float32,
@@ -60,7 +66,11 @@ public struct TopKAttention: Sendable {
 
     /// Attends to the selected rows of a tensor.
     ///
-    /// - Parameters: as for a cache, with `latents` of shape `[keyTokens, rowDim]`.
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, rowDim]`.
+    ///   - latents: `[keyTokens, rowDim]`; the first `valueDim` numbers of a row are its value.
+    ///   - selection: which rows each query token may use; a slot that is negative or beyond the last counts as empty.
+    ///   - scale: what scores are multiplied by, positive.
     /// - Returns: output, log-sum-exp and largest score; zeros and −infinity for a row without valid slots.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
     public func attend(

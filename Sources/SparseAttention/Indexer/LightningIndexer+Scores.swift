@@ -27,7 +27,11 @@ extension LightningIndexer {
 
     /// Scores every visible token of a cache, for inspection: the whole matrix is kept.
     ///
-    /// - Parameters: as those of `scores(queries:weights:keys:from:)` for a tensor.
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, headDim]`, after RoPE.
+    ///   - weights: `[queryTokens, heads]`, as `weights_proj` gives them.
+    ///   - keys: the index keys of the sequence so far.
+    ///   - position: the position of the first query token.
     /// - Returns: `[queryTokens, position + queryTokens]`; −infinity where a token is not visible.
     /// - Throws: `SparseAttentionError` when arguments do not fit together: `invalidSetting` for keys of an encoding that
     ///   this indexer cannot score.
@@ -51,7 +55,11 @@ extension LightningIndexer {
 
     /// Scores from queries and keys that are already FP8 codes: `(Σ_j relu(q8 · k8) · w) · keyScale`.
     ///
-    /// - Parameters: as those of `select(queryCodes:weights:keyCodes:from:)`.
+    /// - Parameters:
+    ///   - queryCodes: `[queryTokens · heads, headDim]`, one scale a row.
+    ///   - weights: `[queryTokens, heads]`, as `weights_proj` gives them.
+    ///   - keyCodes: `[keyTokens, headDim]`, one scale a row.
+    ///   - position: the position of the first query token.
     /// - Returns: `[queryTokens, position + queryTokens]`; −infinity where a token is not visible.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
     ///

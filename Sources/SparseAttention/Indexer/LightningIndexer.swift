@@ -31,6 +31,12 @@ public struct LightningIndexer: Sendable {
 
     /// An indexer of the given size.
     ///
+    /// - Parameters:
+    ///   - heads: the index heads; 64 in DeepSeek-V3.2.
+    ///   - headDim: the numbers of an index query or key; 128 there.
+    ///   - topK: the most tokens to select for each query token; 2,048 there.
+    ///   - precision: the arithmetic of the scores.
+    ///   - workers: the threads to use.
     /// - Throws: `SparseAttentionError.invalidSetting` when a size is not positive, or when `headDim` is not a
     ///   power of two of at most 128 for `float8`.
     public init(
@@ -130,7 +136,11 @@ extension LightningIndexer {
 
     /// Selects the tokens each query token attends to.
     ///
-    /// - Parameters: as for a cache, with `keys` of shape `[keyTokens, headDim]`.
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, headDim]`, after RoPE.
+    ///   - weights: `[queryTokens, heads]`, as `weights_proj` gives them.
+    ///   - keys: `[keyTokens, headDim]`, the query tokens' own included.
+    ///   - position: the position of the first query token.
     /// - Returns: the selection; at most `topK` slots, ascending positions, −1 at the end.
     /// - Throws: `SparseAttentionError` when arguments do not fit together.
     public func select(

@@ -8,6 +8,10 @@ public struct RMSNorm: Sendable {
     public let epsilon: Float
 
     /// A normalisation with the given gains.
+    ///
+    /// - Parameters:
+    ///   - weight: `[columns]`, what each column is multiplied by.
+    ///   - epsilon: added to the mean square.
     public init(weight: Tensor, epsilon: Float) {
         self.weight = weight
         self.epsilon = epsilon
@@ -62,6 +66,10 @@ public struct LayerNorm: Sendable {
 
     /// A normalisation with the given gains and offsets.
     ///
+    /// - Parameters:
+    ///   - weight: `[columns]`, what each column is multiplied by.
+    ///   - bias: `[columns]`, what is added to each afterwards.
+    ///   - epsilon: added to the variance.
     /// - Throws: `SparseAttentionError.shapeMismatch` when the two have different shapes.
     public init(weight: Tensor, bias: Tensor, epsilon: Float) throws(SparseAttentionError) {
         guard bias.shape == weight.shape else {

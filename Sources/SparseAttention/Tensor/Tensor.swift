@@ -111,6 +111,10 @@ extension Tensor {
     }
 
     /// Reads the elements in place, in row-major order.
+    ///
+    /// - Parameter body: is lent the elements.
+    /// - Returns: what it returns.
+    /// - Throws: what it throws.
     public func withElements<Result, Failure: Error>(
         _ body: (Span<Float>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -118,6 +122,10 @@ extension Tensor {
     }
 
     /// Writes the elements in place, in row-major order.
+    ///
+    /// - Parameter body: is lent the elements.
+    /// - Returns: what it returns.
+    /// - Throws: what it throws.
     public mutating func withMutableElements<Result, Failure: Error>(
         _ body: (inout MutableSpan<Float>) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -171,6 +171,10 @@ public struct TokenCost: Sendable {
     }
 
     /// Where sparse becomes cheaper than dense.
+    ///
+    /// - Parameter phase: whether tokens are read or written.
+    /// - Returns: the first position from which it stays cheaper; nil when there is none up to a million tokens.
+    /// - Throws: as `row(at:_:isSparse:)`.
     public func sparseOvertakes(_ phase: Phase) throws -> Int? {
         try crossing {
             try row(at: $0, phase, isSparse: false).seconds
