@@ -40,6 +40,27 @@ final class InferenceExampleTests: XCTestCase {
         return next
     }
 
+    func testSeveralSequences() async throws {
+        let model = try LanguageModel(contentsOf: ExampleModel.tiny)
+        let prompts = [[3, 4, 5], [6, 7], [8, 9, 10, 11]]
+        // Shown in Sources/SparseInference/Documentation.docc/RunningAModel.md
+        var texts = [String](repeating: "", count: prompts.count)
+        let batch = try model.generate(
+            prompts: prompts,
+            options: prompts.map { _ in GenerationOptions(maxTokens: 16) },
+            limits: BatchLimits(sequences: 4, cacheBytes: 1 << 20)
+        )
+        for try await piece in batch { texts[piece.prompt] += piece.piece.text }
+        // Shown: end
+        for (prompt, text) in zip(prompts, texts) {
+            var alone = ""
+            for try await piece in try model.generate(tokens: prompt, options: .init(maxTokens: 16)) {
+                alone += piece.text
+            }
+            XCTAssertEqual(text, alone)
+        }
+    }
+
     func testGuesses() async throws {
         let model = try LanguageModel(contentsOf: ExampleModel.tiny)
         let prompt = [3, 4, 5, 6, 3, 4, 5, 6, 3, 4]
