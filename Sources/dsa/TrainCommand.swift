@@ -94,6 +94,7 @@ struct TrainCommand: ParsableCommand {
         let line =
             "\(progress.stage) \(progress.step)/\(progress.steps)" + part("loss", progress.loss)
             + part("answers", progress.answerLoss) + part("indexer", progress.indexerLoss)
+            + part("reward", progress.policy?.reward) + part("right", progress.policy?.accuracy)
             + String(
                 format: " · norm %.2f · %.0f tokens/s · %.0f s left",
                 progress.gradientNorm,

@@ -2,7 +2,7 @@ import Drawing
 import Foundation
 import SparseTraining
 
-/// The losses of a run over its steps as a picture: the model's above, the indexers' below.
+/// A run over its steps as a picture: losses, and what its answers showed.
 struct TrainingCurves {
     private let lines: [TrainingLog.Line]
 
@@ -14,46 +14,76 @@ struct TrainingCurves {
         lines = log.lines
     }
 
-    /// The picture.
+    private typealias Series = (name: String, colour: String, value: (TrainingLog.Line) -> Double?)
+
+    /// What is drawn, from above: title, unit and curves.
+    private static var contents: [(title: String, unit: String, series: [Series])] {
+        [
+            (
+                "Model: loss in nats a token", "nats",
+                [
+                    ("all tokens", Drawing.Colour.dense, \.loss),
+                    ("answers", Drawing.Colour.needle, \.answerLoss),
+                ]
+            ),
+            (
+                "Indexers: Kullback-Leibler divergence in nats a token, added over layers", "nats",
+                [("indexers", Drawing.Colour.sparse, \.indexerLoss)]
+            ),
+            (
+                "Answers: reward, and share of right ones", "share",
+                [
+                    ("reward", Drawing.Colour.sparse, \.policy?.reward),
+                    ("right", Drawing.Colour.needle, \.policy?.accuracy),
+                ]
+            ),
+            (
+                "Answers: entropy, and divergence from the stage's beginning, in nats a token", "nats",
+                [
+                    ("entropy", Drawing.Colour.dense, \.policy?.entropy),
+                    ("divergence", Drawing.Colour.needle, \.policy?.divergence),
+                ]
+            ),
+            (
+                "Answers: length in tokens", "tokens",
+                [("length", Drawing.Colour.sparse, \.policy?.answerTokens)]
+            ),
+        ]
+    }
+
+    private static let (top, step, height) = (60.0, 340.0, 240.0)
+
+    /// The picture: a panel for each thing the log tells of.
     var svg: String {
-        var drawing = Drawing(width: Self.width, height: 700, title: "Losses of a training run")
-        let model = panel(
-            "Model: loss in nats a token",
-            top: 60,
-            [
-                ("all tokens", Drawing.Colour.dense, \.loss),
-                ("answers", Drawing.Colour.needle, \.answerLoss),
-            ]
+        let told = Self.contents.filter { content in
+            content.series.contains { series in lines.contains { series.value($0) != nil } }
+        }
+        var drawing = Drawing(
+            width: Self.width,
+            height: Self.top + Double(max(told.count, 1)) * Self.step - 40,
+            title: "A training run, step by step"
         )
-        let indexer = panel(
-            "Indexers: Kullback-Leibler divergence in nats a token, added over layers",
-            top: 400,
-            [("indexers", Drawing.Colour.sparse, \.indexerLoss)]
-        )
-        for panel in [model, indexer] where panel.curves.contains(where: { !$0.points.isEmpty }) {
+        for (index, content) in told.enumerated() {
+            let panel = panel(content, top: Self.top + Double(index) * Self.step)
             drawStages(of: panel, in: &drawing)
             panel.draw(in: &drawing)
+            let corner = CGPoint(x: Self.width - 230, y: panel.frame.minY - 12)
+            Panel.legend(panel.curves, from: corner, in: &drawing)
         }
-        let legend = model.curves + indexer.curves
-        Panel.legend(legend, from: CGPoint(x: Self.width - 330, y: 28), in: &drawing)
         return drawing.svg
     }
 
-    private func panel(
-        _ title: String,
-        top: Double,
-        _ series: [(name: String, colour: String, value: (TrainingLog.Line) -> Double?)]
-    ) -> Panel {
-        let curves = series.map { name, colour, value in
+    private func panel(_ content: (title: String, unit: String, series: [Series]), top: Double) -> Panel {
+        let curves = content.series.map { name, colour, value in
             Panel.Curve(name, colour: colour, points: means(value).map { ($0.step, $0.mean, nil) })
         }
         let values = curves.flatMap { $0.points.map(\.y) }
         return Panel(
-            title,
+            content.title,
             x: .linear("steps", over: [Double(max(lines.count, 1))], from: 0),
-            y: .linear("nats", over: values, from: 0),
+            y: .linear(content.unit, over: values, from: 0),
             curves: curves,
-            frame: CGRect(x: 70, y: top, width: Self.width - 110, height: 240)
+            frame: CGRect(x: 70, y: top, width: Self.width - 110, height: Self.height)
         )
     }
 

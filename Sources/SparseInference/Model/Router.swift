@@ -106,9 +106,27 @@ package struct Router: Sendable {
         let chosen = best(rule.expertsPerToken, of: Array(biased.indices)) { expert in
             kept.contains(expert / groupSize) ? biased[expert] : leftOut
         }
-        let weights = rule.mistake == .routerWeightsBiased ? biased : scores
-        let sum = rule.normalizes ? chosen.reduce(0) { $0 + weights[$1] } + Self.smallestSum : 1
-        return chosen.map { ($0, weights[$0] / sum * rule.scale) }
+        return weigh(chosen, by: rule.mistake == .routerWeightsBiased ? biased : scores)
+    }
+
+    /// Weighs experts that were chosen before, by the scores of every row, `[tokens, experts]`.
+    ///
+    /// - Parameters:
+    ///   - experts: of each token, ascending.
+    ///   - scores: the sigmoid scores.
+    /// - Returns: one choice a token.
+    package func weigh(_ experts: [[Int]], by scores: Tensor) -> [Choice] {
+        let count = weight.rows
+        return scores.withElements { scores in
+            experts.enumerated().map { row, chosen in
+                weigh(chosen, by: (0..<count).map { scores[row * count + $0] })
+            }
+        }
+    }
+
+    private func weigh(_ chosen: [Int], by scores: [Float]) -> Choice {
+        let sum = rule.normalizes ? chosen.reduce(0) { $0 + scores[$1] } + Self.smallestSum : 1
+        return chosen.map { ($0, scores[$0] / sum * rule.scale) }
     }
 
     /// The candidates of highest score, ascending; of equal scores the earlier wins.

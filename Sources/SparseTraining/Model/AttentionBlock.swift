@@ -65,6 +65,7 @@ struct AttentionBlock: Sendable {
     ///   - parameters: those of the model.
     ///   - rotation: cosine and sine of all tokens.
     ///   - mode: what to attend to, and whether the indexer is needed.
+    ///   - replayed: the selection to attend to, whatever the indexer selects; its own when nil.
     ///   - selection: the previous layer's on entry, this layer's on return.
     /// - Returns: `[tokens, hiddenDim]`, and what `backward` needs.
     /// - Throws: `SparseAttentionError` when parameters do not fit together.
@@ -73,6 +74,7 @@ struct AttentionBlock: Sendable {
         _ parameters: ParameterSet,
         rotation: RotaryEmbedding.Rotation,
         mode: TrainingMode,
+        replayed: TokenSelection? = nil,
         selection: inout TokenSelection?
     ) throws -> (output: Tensor, trace: Trace) {
         let tokens = hidden.shape[0]
@@ -98,7 +100,9 @@ struct AttentionBlock: Sendable {
         var ropeKeys = rows.columns(sizes.latentDim..<sizes.rowDim)
         try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
         let indexed = try index(hidden, queryLatent, parameters, rotation, mode)
-        if let indexed {
+        if let replayed {
+            selection = replayed
+        } else if let indexed {
             selection = mode.attention == .sparse ? try indexer?.select(indexed) : nil
         } else if !sharesSelection || mode.attention == .dense {
             selection = nil

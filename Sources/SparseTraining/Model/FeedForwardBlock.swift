@@ -56,8 +56,13 @@ struct FeedForwardBlock: Sendable {
     /// - Parameters:
     ///   - hidden: normalised, `[tokens, hiddenDim]`.
     ///   - parameters: those of the model.
+    ///   - chosen: the experts of each token, ascending; those the router chooses when nil.
     /// - Returns: `[tokens, hiddenDim]`, and what `backward` needs.
-    func forward(_ hidden: Tensor, _ parameters: ParameterSet) -> (output: Tensor, trace: Trace) {
+    func forward(
+        _ hidden: Tensor,
+        _ parameters: ParameterSet,
+        experts chosen: [[Int]]? = nil
+    ) -> (output: Tensor, trace: Trace) {
         guard let rule else {
             let (output, trace) = Operators.FeedForward.forward(
                 hidden,
@@ -73,7 +78,7 @@ struct FeedForwardBlock: Sendable {
             workers: workers
         )
         let scores = router.scores(hidden)
-        let choices = router.choose(scores)
+        let choices = chosen.map { router.weigh($0, by: scores) } ?? router.choose(scores)
         var output = Tensor(repeating: 0, shape: hidden.shape)
         let assignments = (0..<experts).map { expert in
             let places = choices.enumerated().compactMap { token, choice in

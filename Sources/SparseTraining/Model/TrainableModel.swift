@@ -104,14 +104,50 @@ extension TrainableModel {
         indexerWeight: Float = 1,
         into gradients: inout ParameterSet
     ) throws -> Outcome {
-        try validate(example)
+        let targets = zip(example.tokens, example.weights).dropFirst().map {
+            Operators.CrossEntropy.Target(token: $0, weight: $1)
+        }
+        return try accumulate(
+            example.tokens,
+            targets: targets,
+            parameters,
+            mode: mode,
+            indexerWeight: indexerWeight,
+            into: &gradients
+        )
+    }
+
+    /// The same for targets of any kind.
+    ///
+    /// - Parameters:
+    ///   - tokens: the sequence.
+    ///   - targets: what each token but the last is to predict.
+    ///   - replay: the experts and selections to use instead of the model's own choice.
+    ///   - parameters: those of the model.
+    ///   - mode: what to attend to and what to train.
+    ///   - indexerWeight: what the indexer's loss of one query token and layer counts for.
+    ///   - weigh: what each target counts for, by its loss; what the targets say when nil.
+    ///   - gradients: added to.
+    /// - Returns: losses and loads.
+    /// - Throws: as the other.
+    func accumulate(
+        _ tokens: [Int],
+        targets: [Operators.CrossEntropy.Target],
+        replay: Replay? = nil,
+        _ parameters: ParameterSet,
+        mode: TrainingMode,
+        indexerWeight: Float = 1,
+        weigh: (([Float]) -> [Float])? = nil,
+        into gradients: inout ParameterSet
+    ) throws -> Outcome {
+        try validate(tokens)
         try parameters.validate(for: configuration)
-        let rotation = try rope.rotation(at: 0..<example.tokens.count)
-        let pass = try forward(example.tokens, parameters, rotation: rotation, mode: mode)
+        let rotation = try rope.rotation(at: 0..<tokens.count)
+        let pass = try forward(tokens, parameters, rotation: rotation, mode: mode, replay: replay)
         var gradient: Tensor?
         var losses: [Float] = []
         if mode.trainsTrunk {
-            let result = predict(example, pass.hidden, parameters, into: &gradients)
+            let result = predict(targets, weigh, pass.hidden, parameters, into: &gradients)
             (gradient, losses) = (result.gradient, result.losses)
         }
         var indexerLosses: [[Float]] = []
@@ -145,7 +181,7 @@ extension TrainableModel {
                 )
             }
         }
-        if let gradient { addEmbedding(gradient, example.tokens, parameters, &gradients) }
+        if let gradient { addEmbedding(gradient, tokens, parameters, &gradients) }
         return Outcome(
             losses: losses,
             indexerLosses: indexerLosses,
@@ -159,7 +195,7 @@ extension TrainableModel {
         _ parameters: ParameterSet,
         _ body: (AttentionBlock, AttentionBlock.Trace) throws -> Void
     ) throws {
-        try validate(Example(tokens: tokens, weight: 0))
+        try validate(tokens)
         try parameters.validate(for: configuration)
         let rotation = try rope.rotation(at: 0..<tokens.count)
         let pass = try forward(tokens, parameters, rotation: rotation, mode: .denseWarmUp)
@@ -168,13 +204,56 @@ extension TrainableModel {
         }
     }
 
-    private func validate(_ example: Example) throws {
-        guard example.tokens.count >= 2 else {
-            let found = "\(example.tokens.count)"
+    /// The log-probability of each token but the first, given those before it.
+    ///
+    /// - Parameters:
+    ///   - tokens: the sequence.
+    ///   - candidates: of each but the first, the tokens it was drawn from; the whole vocabulary when nil.
+    ///   - replay: the experts and selections to use instead of the model's own choice.
+    ///   - parameters: those of the model.
+    ///   - attention: which tokens the attention sees.
+    /// - Returns: `[tokens − 1]`.
+    /// - Throws: as `accumulate`.
+    func logProbabilities(
+        _ tokens: [Int],
+        candidates: [[Int]?],
+        replay: Replay? = nil,
+        _ parameters: ParameterSet,
+        attention: TrainingMode.Attention
+    ) throws -> [Float] {
+        try validate(tokens)
+        try parameters.validate(for: configuration)
+        let pass = try forward(
+            tokens,
+            parameters,
+            rotation: rope.rotation(at: 0..<tokens.count),
+            mode: TrainingMode(attention: attention, trainsTrunk: false, trainsIndexer: false),
+            replay: replay
+        )
+        let targets = zip(tokens.dropFirst(), candidates).map {
+            Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
+        }
+        return Operators.CrossEntropy.losses(
+            try norm(Self.finalNorm, parameters)(pass.hidden).rows(0..<targets.count),
+            parameters[head],
+            targets: targets,
+            workers: workers
+        ).map { -$0 }
+    }
+
+    private static let finalNorm = "model.norm.weight"
+
+    private var head: String {
+        configuration.tiesEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
+    }
+
+    private func validate(_ tokens: [Int]) throws {
+        guard tokens.count >= 2 else {
+            let found = "\(tokens.count)"
             throw SparseAttentionError.invalidSetting(name: "tokens", found: found, expected: "at least 2")
         }
         let vocabulary = configuration.vocabularySize
-        if let stray = example.tokens.first(where: { !(0..<vocabulary).contains($0) }) {
+        if let stray = tokens.first(where: { !(0..<vocabulary).contains($0) }) {
             throw SparseInferenceError.request(.unknownToken(stray, vocabularySize: vocabulary))
         }
     }
@@ -191,12 +270,14 @@ extension TrainableModel {
         _ tokens: [Int],
         _ parameters: ParameterSet,
         rotation: RotaryEmbedding.Rotation,
-        mode: TrainingMode
+        mode: TrainingMode,
+        replay: Replay? = nil
     ) throws -> (hidden: Tensor, traces: [LayerTrace]) {
+        try replay?.validate(tokens: tokens.count, configuration)
         var hidden = parameters["model.embed_tokens.weight"].gathered(tokens)
         var traces: [LayerTrace] = []
         var selection: TokenSelection?
-        for layer in layers {
+        for (index, layer) in layers.enumerated() {
             let input = hidden
             let normalised = try norm(layer.prefix + "input_layernorm.weight", parameters)(input)
             let (attended, attention) = try layer.attention.forward(
@@ -204,13 +285,15 @@ extension TrainableModel {
                 parameters,
                 rotation: rotation,
                 mode: mode,
+                replayed: mode.attention == .sparse ? replay?.selections[index] : nil,
                 selection: &selection
             )
             hidden = hidden.adding(attended)
             let middle = hidden
             let (output, feedForward) = layer.feedForward.forward(
                 try norm(layer.prefix + "post_attention_layernorm.weight", parameters)(middle),
-                parameters
+                parameters,
+                experts: replay?.experts[index]
             )
             hidden = hidden.adding(output)
             traces.append(
@@ -222,32 +305,28 @@ extension TrainableModel {
 
     /// The loss of every prediction, and the gradient of the residual stream.
     private func predict(
-        _ example: Example,
+        _ targets: [Operators.CrossEntropy.Target],
+        _ weigh: (([Float]) -> [Float])?,
         _ hidden: Tensor,
         _ parameters: ParameterSet,
         into gradients: inout ParameterSet
     ) -> (gradient: Tensor, losses: [Float]) {
-        let name = "model.norm.weight"
-        let finalNorm = norm(name, parameters)
-        let head = configuration.tiesEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
-        guard let normalised = try? finalNorm(hidden) else {
+        guard let normalised = try? norm(Self.finalNorm, parameters)(hidden) else {
             preconditionFailure("the norm has another width")
         }
         // The last token predicts nothing.
-        let targets = zip(example.tokens, example.weights).dropFirst().map {
-            Operators.CrossEntropy.Target(token: $0, weight: $1)
-        }
         let count = targets.count
-        let result = Operators.CrossEntropy.run(
-            normalised.rows(0..<count),
-            parameters[head],
-            targets: targets,
-            workers: workers
-        )
+        let (rows, weight) = (normalised.rows(0..<count), parameters[head])
+        var targets = targets
+        if let weigh {
+            let losses = Operators.CrossEntropy.losses(rows, weight, targets: targets, workers: workers)
+            for (index, weight) in weigh(losses).enumerated() { targets[index].weight = weight }
+        }
+        let result = Operators.CrossEntropy.run(rows, weight, targets: targets, workers: workers)
         gradients.accumulate(head, result.weight)
         var gradient = Tensor(repeating: 0, shape: hidden.shape)
         gradient.setRows(0..<count, to: result.input)
-        return (normBackward(gradient, hidden, name, parameters, &gradients), result.losses)
+        return (normBackward(gradient, hidden, Self.finalNorm, parameters, &gradients), result.losses)
     }
 
     private func feedForwardBackward(

@@ -14,12 +14,15 @@ extension Operators {
             /// The token.
             public let token: Int
             /// What its loss counts for in the gradient; 0 leaves it out.
-            public let weight: Float
+            public var weight: Float
+            /// The tokens it was drawn from, itself among them; the whole vocabulary when nil.
+            public let candidates: [Int]?
 
             /// A token, and what its loss counts for.
-            public init(token: Int, weight: Float) {
+            public init(token: Int, weight: Float, candidates: [Int]? = nil) {
                 self.token = token
                 self.weight = weight
+                self.candidates = candidates
             }
         }
 
@@ -58,6 +61,7 @@ extension Operators {
                 losses.withMutableMatrix { losses in
                     logits.forEachTile(workers: workers) { range, logits in
                         for row in range {
+                            keep(targets[start + row].candidates, in: logits[row], count: logits.columns)
                             losses.base[start + row] = differentiate(
                                 logits[row],
                                 target: targets[start + row],
@@ -71,6 +75,44 @@ extension Operators {
                 weightGradient.add(gradients.weight)
             }
             return Result(losses: losses.elements, input: inputGradient, weight: weightGradient)
+        }
+
+        /// The losses alone.
+        ///
+        /// - Parameters: as of `run`.
+        /// - Returns: the loss of each row in nats, `[n]`, not weighted.
+        static func losses(
+            _ input: Tensor,
+            _ weight: Tensor,
+            targets: [Target],
+            workers: Workers
+        ) -> [Float] {
+            let unweighted = targets.map { Target(token: $0.token, weight: 0, candidates: $0.candidates) }
+            var losses: [Float] = []
+            for start in stride(from: 0, to: targets.count, by: tileTokens) {
+                let tokens = start..<min(start + tileTokens, targets.count)
+                var logits = Linear.forward(input.rows(tokens), weight, workers: workers)
+                var part = Tensor(uninitialized: [tokens.count])
+                part.withMutableMatrix { part in
+                    logits.forEachTile(workers: workers) { range, logits in
+                        for row in range {
+                            let target = unweighted[start + row]
+                            keep(target.candidates, in: logits[row], count: logits.columns)
+                            part.base[row] = differentiate(logits[row], target: target, count: logits.columns)
+                        }
+                    }
+                }
+                losses += part.elements
+            }
+            return losses
+        }
+
+        /// Hides all logits but those of candidates.
+        private static func keep(_ candidates: [Int]?, in logits: UnsafeMutablePointer<Float>, count: Int) {
+            guard let candidates else { return }
+            let kept = candidates.map { logits[$0] }
+            logits.update(repeating: -.infinity, count: count)
+            for (token, logit) in zip(candidates, kept) { logits[token] = logit }
         }
 
         /// Replaces a row's logits by their gradient, `weight · (softmax − one-hot)`; returns the loss.

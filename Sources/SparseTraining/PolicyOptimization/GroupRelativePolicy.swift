@@ -6,7 +6,7 @@ import Foundation
 /// Source: Shao et al. 2024 (DeepSeekMath), §4.1; V3.2 report, "Scaling GRPO", for the unbiased divergence.
 public struct GroupRelativePolicy: Equatable, Sendable {
     /// What a reward is divided by after the group's mean has been subtracted.
-    public enum Advantage: String, Sendable, CaseIterable {
+    public enum Advantage: String, Sendable, Codable, CaseIterable {
         /// Nothing.
         case meanOnly
         /// The deviation of a sample, with `n − 1`.
@@ -16,7 +16,7 @@ public struct GroupRelativePolicy: Equatable, Sendable {
     }
 
     /// How the divergence from the reference policy is estimated for each token.
-    public enum Divergence: String, Sendable, CaseIterable {
+    public enum Divergence: String, Sendable, Codable, CaseIterable {
         /// `exp(d) − d − 1` with `d = logp_ref − logp`, unbiased while the policy has not moved.
         case plain
         /// The same times `exp(logp − logp_old)`, unbiased however far it has moved; the ratio is differentiated too.
@@ -59,6 +59,29 @@ public struct GroupRelativePolicy: Equatable, Sendable {
                 (squares / Double(max(values.count, 1))).squareRoot() + deviationEpsilon
             }
         return values.map { Float(($0 - mean) / divisor) }
+    }
+
+    /// Whether an answer no longer counts: it is worse than the others, and the policy has moved too far from the one that
+    /// wrote it for its tokens to be worth unlearning.
+    ///
+    /// `A < 0` and `Σ (logp_old − logp) / tokens > limit`. The divergence from the reference still counts.
+    ///
+    /// Source: V3.2 report §3.1, "Off-Policy Sequence Masking".
+    ///
+    /// - Parameters:
+    ///   - advantage: of the answer.
+    ///   - current: the log-probabilities of its tokens under the policy that is trained.
+    ///   - old: those under the policy that wrote it.
+    ///   - limit: in nats a token.
+    /// - Returns: whether the surrogate of all its tokens is left out.
+    public static func isMasked(
+        advantage: Float,
+        current: some Collection<Float>,
+        old: some Collection<Float>,
+        limit: Float
+    ) -> Bool {
+        let moved = zip(old, current).reduce(0.0) { $0 + Double($1.0) - Double($1.1) }
+        return advantage < 0 && moved / Double(max(old.count, 1)) > Double(limit)
     }
 
     /// What the loss is made of for each token of each answer, all `[answers, tokens]`.

@@ -22,6 +22,8 @@ public struct Recipe: Equatable, Sendable, Codable {
             case denseWarmUp
             /// Everything trains on the tokens the indexer selects, the indexer by its own loss alone.
             case sparseTraining
+            /// The same on answers of the model's own, by their rewards.
+            case policyOptimization
         }
 
         /// A name of its own.
@@ -62,6 +64,8 @@ public struct Recipe: Equatable, Sendable, Codable {
         public var biasSpeed: Float?
         /// What the sequence-wise balance loss counts for.
         public var balanceLoss: Float?
+        /// How answers are drawn and what they count for; for `policyOptimization` alone.
+        public var policy: PolicySettings?
 
         /// What a step of this stage does.
         public var mode: TrainingMode {
@@ -69,7 +73,7 @@ public struct Recipe: Equatable, Sendable, Codable {
                 switch kind {
                 case .densePretraining, .contextExtension: .densePretraining
                 case .denseWarmUp: .denseWarmUp
-                case .sparseTraining: .sparseTraining
+                case .sparseTraining, .policyOptimization: .sparseTraining
                 }
             mode.balanceLoss = balanceLoss ?? 0
             return mode
@@ -168,11 +172,14 @@ extension Recipe {
             "a positive number"
         )
         try require(!stages.isEmpty, "stages", "empty", "at least one")
+        let taken = stages.map(\.name).first {
+            $0.contains("/") || $0.hasPrefix(".") || TrainingFiles.names.contains($0)
+        }
         try require(
-            !stages.contains { $0.name == "current" || $0.name.contains("/") || $0.name.hasPrefix(".") },
+            taken == nil,
             "stages",
-            "a name that is a path or taken",
-            "plain names other than \"current\""
+            taken.map { "\"\($0)\", a name that is a path or taken" } ?? "",
+            "plain names other than \(TrainingFiles.names.sorted().joined(separator: ", "))"
         )
         try require(
             Set(stages.map(\.name)).count == stages.count,
@@ -200,6 +207,7 @@ extension Recipe.Stage {
         full.clip = clip ?? 0
         full.biasSpeed = biasSpeed ?? 0
         full.balanceLoss = balanceLoss ?? 0
+        full.policy = policy?.withEveryField ?? PolicySettings(answers: 2, answerTokens: 1).withEveryField
         return full
     }
 
@@ -246,6 +254,22 @@ extension Recipe.Stage {
             ("learningRate.end", learningRate.end),
         ] {
             try require(value >= 0 && value.isFinite, "\(name).\(field)", value, "a number of at least 0")
+        }
+        try require(
+            (policy != nil) == (kind == .policyOptimization),
+            "\(name).policy",
+            policy == nil ? "missing" : "given",
+            "one for policyOptimization, none elsewhere"
+        )
+        try policy?.validate(stage: name)
+        if kind == .policyOptimization {
+            let answered = shares.filter { $0.share > 0 }.map(\.kind)
+            try require(
+                !answered.contains(.prose) && !answered.contains(.phrases),
+                "\(name).mixture",
+                "prose or phrases",
+                "tasks with questions"
+            )
         }
         if let clip { try require(clip > 0 && clip.isFinite, "\(name).clip", clip, "a positive number") }
     }

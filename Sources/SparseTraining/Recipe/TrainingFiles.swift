@@ -8,6 +8,12 @@ import SparseInference
 struct TrainingFiles {
     let folder: URL
 
+    /// What lies in the folder beside the models of the stages, which therefore have other names.
+    static let names: Set = [
+        "recipe.json", "config.json", "tokenizer.json", "tokenizer_config.json", "start", "log.jsonl",
+        "handovers.jsonl", "curves.svg", "state", "current",
+    ]
+
     var log: URL { folder.appendingPathComponent("log.jsonl") }
     private var handOvers: URL { folder.appendingPathComponent("handovers.jsonl") }
     private var states: URL { folder.appendingPathComponent("state") }
@@ -134,7 +140,8 @@ struct TrainingFiles {
             gradientNorm: progress.gradientNorm,
             learningRate: Double(rate),
             tokens: progress.tokens,
-            seconds: progress.seconds
+            seconds: progress.seconds,
+            policy: progress.policy
         )
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
@@ -182,8 +189,32 @@ struct TrainingFiles {
 
     // MARK: Models
 
-    /// Writes a model in Hugging Face form, in bfloat16.
-    func export(_ parameters: ParameterSet, name: String) throws {
+    /// What answers are drawn from: the parameters to the last bit.
+    private static let policy = ".policy"
+
+    /// Opens the model of some parameters, to the last bit.
+    func model(of parameters: ParameterSet, workers: Workers) throws -> LanguageModel {
+        try export(parameters, name: Self.policy, dataType: .float32)
+        return try LanguageModel(contentsOf: folder.appendingPathComponent(Self.policy), workers: workers)
+    }
+
+    /// The policy a stage began with, to the last bit: the given one at its beginning, later the one kept then.
+    func reference(_ parameters: ParameterSet, isBeginning: Bool, _ configuration: ModelConfiguration) throws
+        -> ParameterSet
+    {
+        let name = ".reference"
+        guard isBeginning else {
+            return try ParameterSet(
+                contentsOf: folder.appendingPathComponent(name),
+                configuration: configuration
+            )
+        }
+        try export(parameters, name: name, dataType: .float32)
+        return parameters
+    }
+
+    /// Writes a model in Hugging Face form, in bfloat16 unless said otherwise.
+    func export(_ parameters: ParameterSet, name: String, dataType: DataType = .bfloat16) throws {
         let target = folder.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
         for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
@@ -193,6 +224,10 @@ struct TrainingFiles {
         var tensors: [String: StoredTensor] = [:]
         for name in parameters.names {
             let tensor = parameters[name]
+            guard dataType == .bfloat16 else {
+                tensors[name] = StoredTensor(tensor.elements, shape: tensor.shape.dimensions)
+                continue
+            }
             let halves = tensor.elements.map { BFloat16($0).bitPattern.littleEndian }
             tensors[name] = StoredTensor(
                 dataType: .bfloat16,

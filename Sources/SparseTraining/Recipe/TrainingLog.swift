@@ -25,6 +25,8 @@ public struct TrainingLog {
         public var tokens: Int
         /// What it took, in seconds.
         public var seconds: Double
+        /// What its answers showed; nil where the model writes none.
+        public var policy: PolicyMeasures?
     }
 
     /// Reads the log of a run.

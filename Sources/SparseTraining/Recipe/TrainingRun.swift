@@ -49,6 +49,17 @@ public final class TrainingRun {
                 expected: "at least \(vocabulary.count), the tokens of the tasks"
             )
         }
+        let topK = self.configuration.indexer?.topK
+        // Answers are written with the model's own selection.
+        if let stage = self.recipe.stages.first(where: {
+            $0.policy != nil && $0.topK != nil && $0.topK != topK
+        }) {
+            throw RecipeFault.invalid(
+                field: "\(stage.name).topK",
+                found: "\(stage.topK ?? 0)",
+                expected: topK.map { "\($0), the model's, or none" } ?? "none"
+            )
+        }
         files = TrainingFiles(folder: folder)
         try files.begin(recipe: recipe, configuration: configuration, vocabulary: vocabulary)
         let start = try files.start(start)
@@ -103,6 +114,8 @@ public final class TrainingRun {
         public let tokens: Int
         /// Seconds the step took.
         public let seconds: Double
+        /// What its answers showed; nil where the model writes none.
+        public let policy: PolicyMeasures?
     }
 
     /// Carries out what is left.
@@ -165,30 +178,100 @@ public final class TrainingRun {
     private func advance(_ stage: Recipe.Stage, _ step: TrainingStep) throws -> Progress {
         let start = ContinuousClock.now
         let items = items(stage)
-        var result = try step(items, state.parameters, mode: stage.mode)
-        let norm = stage.clip.map { result.gradients.clip(toNorm: $0) } ?? result.gradients.norm
-        guard norm.isFinite else {
-            throw TrainingFault.diverged(stage: stage.name, step: state.step)
+        let done: Done
+        if let policy = stage.policy {
+            done = try optimize(policy, stage, items)
+        } else {
+            let result = try step(items, state.parameters, mode: stage.mode)
+            done = Done(
+                norm: try update(by: result.gradients, loads: result.loads, stage),
+                loss: result.loss,
+                answerLoss: result.answerLoss,
+                indexerLoss: result.indexerLoss,
+                tokens: result.tokens
+            )
         }
         let rate = stage.learningRate.rate(at: state.step, of: stage.steps)
-        let indexerRate = rate * (stage.indexerRate ?? 1)
-        state.update(by: result.gradients, workers: workers) { $0.contains(".indexer.") ? indexerRate : rate }
-        if stage.mode.trainsTrunk, let speed = stage.biasSpeed { balance(result.loads, speed: speed) }
         state.step += 1
         state.items += items.count
         let told = Progress(
             stage: stage.name,
             step: state.step,
             steps: stage.steps,
-            loss: result.loss,
-            answerLoss: result.answerLoss,
-            indexerLoss: result.indexerLoss,
-            gradientNorm: norm,
-            tokens: result.tokens,
-            seconds: (ContinuousClock.now - start) / .seconds(1)
+            loss: done.loss,
+            answerLoss: done.answerLoss,
+            indexerLoss: done.indexerLoss,
+            gradientNorm: done.norm,
+            tokens: done.tokens,
+            seconds: (ContinuousClock.now - start) / .seconds(1),
+            policy: done.policy
         )
         try files.log(told, rate: rate, position: state)
         return told
+    }
+
+    /// What a step did.
+    private struct Done {
+        var norm: Double
+        var loss: Double?
+        var answerLoss: Double?
+        var indexerLoss: Double?
+        var tokens: Int
+        var policy: PolicyMeasures?
+    }
+
+    /// Moves the parameters against a gradient.
+    ///
+    /// - Returns: the norm of the gradient, before it is limited.
+    private func update(by gradients: ParameterSet, loads: [[Int]], _ stage: Recipe.Stage) throws -> Double {
+        var gradients = gradients
+        let norm = stage.clip.map { gradients.clip(toNorm: $0) } ?? gradients.norm
+        guard norm.isFinite else {
+            throw TrainingFault.diverged(stage: stage.name, step: state.step)
+        }
+        let rate = stage.learningRate.rate(at: state.step, of: stage.steps)
+        let indexerRate = rate * (stage.indexerRate ?? 1)
+        state.update(by: gradients, workers: workers) { $0.contains(".indexer.") ? indexerRate : rate }
+        if stage.mode.trainsTrunk, let speed = stage.biasSpeed { balance(loads, speed: speed) }
+        return norm
+    }
+
+    /// Draws answers to the questions of a step, and moves the parameters to the better ones.
+    private func optimize(_ policy: PolicySettings, _ stage: Recipe.Stage, _ items: [TaskItem]) throws -> Done
+    {
+        let step = try PolicyStep(configuration, stage, workers: workers)
+        let reference =
+            policy.divergenceWeight == 0
+            ? ParameterSet()
+            : try files.reference(state.parameters, isBeginning: state.step == 0, configuration)
+        let answers = try step.answers(
+            to: items,
+            by: files.model(of: state.parameters, workers: workers),
+            reference: reference,
+            reward: OutcomeReward(lengthPenalty: policy.lengthPenalty ?? 0, longest: policy.answerTokens),
+            seed: recipe.seed &+ UInt64(state.items) &* 0x9E37_79B9_7F4A_7C15
+        )
+        var first: Done?
+        for _ in 0..<(policy.updates ?? 1) {
+            let result = try step(answers, state.parameters)
+            let norm = try update(by: result.gradients, loads: result.loads, stage)
+            if var told = first {
+                // What the answers are is known from the first; how far the policy moves shows in the last.
+                told.policy?.clipped = result.measures.clipped
+                told.policy?.masked = result.measures.masked
+                told.policy?.divergence = result.measures.divergence
+                first = told
+            } else {
+                first = Done(
+                    norm: norm,
+                    loss: result.loss,
+                    tokens: result.tokens,
+                    policy: result.measures
+                )
+            }
+        }
+        guard let first else { preconditionFailure("a step has at least one update") }
+        return first
     }
 
     /// The sequences of the next step, by the run's seed and their numbers alone.

@@ -88,9 +88,8 @@ struct TrainingStep: Sendable {
         } else {
             for start in stride(from: 0, to: items.count, by: Self.group) {
                 let group = start..<min(start + Self.group, items.count)
-                for (index, part) in zip(group, try sideBySide(group) { try run(alone, $0) }) {
-                    add(part, index)
-                }
+                let parts = try workers.map(count: group.count) { try run(alone, group.lowerBound + $0) }
+                for (index, part) in zip(group, parts) { add(part, index) }
             }
         }
         result.tokens = tokens
@@ -103,37 +102,5 @@ struct TrainingStep: Sendable {
     private struct SequenceResult: Sendable {
         let outcome: TrainableModel.Outcome
         let gradients: ParameterSet
-    }
-
-    /// Runs a body for each index, on as many threads as there are.
-    private func sideBySide(
-        _ range: Range<Int>,
-        _ body: @Sendable (Int) throws -> SequenceResult
-    ) throws -> [SequenceResult] {
-        try withoutActuallyEscaping(body) { body in
-            let slots = Slots(count: range.count)
-            workers.run(tiles: range.count) { slot in
-                slots.results[slot] = Swift.Result { try body(range.lowerBound + slot) }
-            }
-            return try (0..<range.count).compactMap { try slots.results[$0]?.get() }
-        }
-    }
-
-    /// Where each sequence puts its result.
-    private final class Slots: @unchecked Sendable {
-        // Sendable: each index is written by the one tile it belongs to, and read after all are done.
-        let results: UnsafeMutablePointer<Swift.Result<SequenceResult, any Error>?>
-        private let count: Int
-
-        init(count: Int) {
-            self.count = count
-            results = .allocate(capacity: count)
-            results.initialize(repeating: nil, count: count)
-        }
-
-        deinit {
-            results.deinitialize(count: count)
-            results.deallocate()
-        }
     }
 }

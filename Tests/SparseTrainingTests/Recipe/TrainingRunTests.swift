@@ -145,6 +145,75 @@ final class TrainingRunTests: XCTestCase {
         }
     }
 
+    /// A dense stage, and one that learns from its own answers.
+    private func writePolicyRecipe(_ change: (from: String, to: String)? = nil) throws {
+        var text = """
+            {"seed": 3, "initialDeviation": 0.1, "stages": [
+             {"name": "dense", "kind": "densePretraining", "steps": 1, "sequences": 4, "length": 64, "questions": 2,
+              "mixture": {"copy": 1}, "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}},
+             {"name": "policy", "kind": "policyOptimization", "steps": 3, "sequences": 2, "length": 64, "questions": 1,
+              "mixture": {"needle": 1, "arithmetic": 1}, "clip": 1,
+              "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"},
+              "policy": {"answers": 3, "answerTokens": 4, "topP": 0.9, "advantage": "sampleDeviation", "clip": 0.2,
+                         "divergenceWeight": 0.1, "divergence": "ratioWeighted", "updates": 2, "offPolicyLimit": 0.1,
+                         "lengthPenalty": 0.5}}]}
+            """
+        if let change { text = text.replacingOccurrences(of: change.from, with: change.to) }
+        try Data(text.utf8).write(to: folder.appendingPathComponent("recipe.json"))
+    }
+
+    func testAPolicyIsOptimizedWithInterruptionsAndWithout() throws {
+        try writePolicyRecipe()
+        XCTAssertTrue(try run("whole", threads: 1))
+        for threads in [1, 3] {
+            while try !run("threads-\(threads)", threads: threads, stoppingAfter: 1) {}
+            for path in ["policy/model.safetensors", "state/state.safetensors"] {
+                XCTAssertEqual(try bytes("threads-\(threads)/\(path)"), try bytes("whole/\(path)"), path)
+            }
+        }
+        let log = try TrainingLog(contentsOf: folder.appendingPathComponent("whole/log.jsonl"))
+        XCTAssertNil(log.lines[0].policy)
+        let measures = log.lines.compactMap(\.policy)
+        XCTAssertEqual(measures.count, 3)
+        for measure in measures {
+            XCTAssertLessThan(measure.gap, 2e-5)
+            XCTAssertGreaterThan(measure.entropy, 0)
+            XCTAssertTrue((1...4).contains(measure.answerTokens))
+            // No tiny model is right; what is left of the reward is the penalty.
+            XCTAssertEqual(measure.reward, measure.accuracy - 0.5 * measure.answerTokens / 4, accuracy: 1e-6)
+        }
+        // The second update begins with parameters that have moved.
+        XCTAssertGreaterThan(measures[2].divergence, 0)
+    }
+
+    func testPolicyStagesAreRefusedForWhatTheyCannotBe() throws {
+        for (from, to, message) in [
+            ("\"answers\": 3", "\"answers\": 1", "policy.policy.answers is 1, expected 2 to 1024"),
+            ("\"topP\": 0.9", "\"topP\": 0", "policy.policy.topP is 0.0, expected above 0, at most 1"),
+            ("\"updates\": 2", "\"updates\": 0", "policy.policy.updates is 0, expected 1 to 1024"),
+            ("\"clip\": 0.2", "\"clip\": 1", "policy.policy.clip is 1.0, expected above 0, below 1"),
+            ("\"divergenceWeight\": 0.1", "\"divergenceWeight\": -1", "expected a number of at least 0"),
+            ("\"offPolicyLimit\": 0.1", "\"offPolicyLimit\": -1", "expected a number of at least 0"),
+            ("\"lengthPenalty\": 0.5", "\"lengthPenalty\": -1", "expected a number of at least 0"),
+            ("\"answerTokens\": 4", "\"answerTokens\": 0", "policy.policy.answerTokens is 0"),
+            ("\"lengthPenalty\"", "\"lenghtPenalty\"", "stages[1].policy.lenghtPenalty: is not a field"),
+            ("\"kind\": \"policyOptimization\"", "\"kind\": \"sparseTraining\"", "policy.policy is given"),
+            ("\"kind\": \"densePretraining\"", "\"kind\": \"policyOptimization\"", "dense.policy is missing"),
+            ("\"needle\": 1", "\"prose\": 1", "policy.mixture is prose or phrases, expected tasks with"),
+            (
+                "\"name\": \"dense\"", "\"name\": \"start\"",
+                "stages is \"start\", a name that is a path or taken"
+            ),
+            (
+                "\"steps\": 3", "\"steps\": 3, \"topK\": 16",
+                "policy.topK is 16, expected 32, the model's, or none"
+            ),
+        ] {
+            try writePolicyRecipe((from, to))
+            XCTAssertThrowsError(try run("b"), message) { XCTAssertTrue("\($0)".contains(message), "\($0)") }
+        }
+    }
+
     func testAStateThatWasNotWrittenIsDoneAgain() throws {
         XCTAssertTrue(try run("whole"))
         XCTAssertFalse(try run("cut", stoppingAfter: 4))

@@ -1,0 +1,233 @@
+import SparseAttention
+import SparseInference
+
+/// Answers of one policy to some questions, and the gradients they lead to.
+///
+/// Answers are drawn and differentiated each on one thread; gradients are added in the answers' order. So with any number of
+/// threads every bit is the same.
+struct PolicyStep: Sendable {
+    private let model: TrainableModel  // on one thread
+    private let settings: PolicySettings
+    private let mode: TrainingMode
+    private let workers: Workers
+
+    /// An answer, and how good it is.
+    struct Answer: Sendable {
+        let rollout: Rollout
+        let isRight: Bool
+        let reward: Float
+        var advantage: Float = 0
+        /// The log-probabilities of its tokens under the reference policy.
+        var reference: [Float] = []
+    }
+
+    init(_ configuration: ModelConfiguration, _ stage: Recipe.Stage, workers: Workers) throws {
+        model = try TrainableModel(configuration, topK: stage.topK, workers: .one)
+        settings = stage.policy ?? PolicySettings(answers: 2, answerTokens: 1)
+        mode = stage.mode
+        self.workers = workers
+    }
+
+    // MARK: Answers
+
+    /// Draws answers to questions and judges them.
+    ///
+    /// - Parameters:
+    ///   - items: each with a question, the first of which is asked.
+    ///   - policy: the model that is trained.
+    ///   - reference: the parameters its divergence is measured from.
+    ///   - reward: judges an answer.
+    ///   - seed: of the draws.
+    /// - Returns: the answers, those to one question side by side.
+    /// - Throws: what drawing throws.
+    func answers(
+        to items: [TaskItem],
+        by policy: LanguageModel,
+        reference: ParameterSet,
+        reward: any Reward,
+        seed: UInt64
+    ) throws -> [Answer] {
+        let options = RolloutOptions(
+            maxTokens: settings.answerTokens,
+            topP: settings.topP ?? 1,
+            endTokens: [TaskVocabulary.end]
+        )
+        let group = settings.answers
+        var answers = try workers.map(count: items.count * group) { index in
+            let item = items[index / group]
+            guard let question = item.questions.first?.answer else {
+                throw SparseInferenceError.request(.emptyPrompt)
+            }
+            let rollout = try policy.rollout(
+                Array(item.tokens[..<question.lowerBound]),
+                options: options,
+                seed: seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03
+            )
+            let answer = Array(rollout.answer)
+            return Answer(
+                rollout: rollout,
+                isRight: answer == Array(item.tokens[question]),
+                reward: reward(answer, expected: Array(item.tokens[question])),
+                reference: settings.divergenceWeight == 0
+                    ? [] : try logProbabilities(of: rollout, under: reference)
+            )
+        }
+        for start in stride(from: 0, to: answers.count, by: group) {
+            let rewards = answers[start..<start + group].map(\.reward)
+            let advantages = GroupRelativePolicy.advantages(rewards, settings.advantage)
+            for (offset, advantage) in advantages.enumerated() {
+                answers[start + offset].advantage = advantage
+            }
+        }
+        return answers
+    }
+
+    private func logProbabilities(of rollout: Rollout, under parameters: ParameterSet) throws -> [Float] {
+        let all = try model.logProbabilities(
+            rollout.tokens,
+            candidates: candidates(of: rollout),
+            replay: replay(of: rollout),
+            parameters,
+            attention: mode.attention
+        )
+        return Array(all.suffix(rollout.answer.count))
+    }
+
+    private func candidates(of rollout: Rollout) -> [[Int]?] {
+        [[Int]?](repeating: nil, count: rollout.promptTokens - 1) + rollout.candidates
+    }
+
+    private func replay(of rollout: Rollout) -> Replay? {
+        settings.replays == false ? nil : rollout.replay
+    }
+
+    // MARK: Gradients
+
+    /// What answers lead to.
+    struct Result {
+        var gradients = ParameterSet()
+        var measures: PolicyMeasures
+        /// The mean loss.
+        var loss = 0.0
+        var loads: [[Int]] = []
+        var tokens = 0
+    }
+
+    /// What one answer led to.
+    private struct Part: Sendable {
+        var gradients = ParameterSet()
+        var loads: [[Int]] = []
+        var loss: Float = 0
+        var divergence = 0.0
+        var gap = 0.0
+        var clipped = 0
+        var isMasked = false
+    }
+
+    /// The gradients of the loss over all answers.
+    ///
+    /// - Parameters:
+    ///   - answers: as `answers` gave them.
+    ///   - parameters: those of the model.
+    /// - Returns: gradients, and what the answers showed.
+    /// - Throws: what `TrainableModel` throws.
+    func callAsFunction(_ answers: [Answer], _ parameters: ParameterSet) throws -> Result {
+        let tokens = answers.reduce(0) { $0 + $1.rollout.tokens.count }
+        var result = Result(measures: measures(answers))
+        // Gradients of all answers at once would take memory in proportion.
+        for start in stride(from: 0, to: answers.count, by: Self.group) {
+            let group = start..<min(start + Self.group, answers.count)
+            let parts = try workers.map(count: group.count) { index in
+                try part(answers[group.lowerBound + index], of: answers.count, tokens: tokens, parameters)
+            }
+            for part in parts { add(part, to: &result, of: answers) }
+        }
+        result.tokens = tokens
+        return result
+    }
+
+    private static let group = 8
+
+    private func measures(_ answers: [Answer]) -> PolicyMeasures {
+        let count = Double(max(answers.count, 1))
+        let tokens = answers.reduce(0) { $0 + $1.rollout.answer.count }
+        let entropy = answers.reduce(0.0) { $0 + $1.rollout.entropies.reduce(0) { $0 + Double($1) } }
+        return PolicyMeasures(
+            reward: answers.reduce(0) { $0 + Double($1.reward) } / count,
+            accuracy: Double(answers.filter(\.isRight).count) / count,
+            answerTokens: Double(tokens) / count,
+            entropy: entropy / Double(max(tokens, 1)),
+            divergence: 0,
+            gap: 0,
+            clipped: 0,
+            masked: 0
+        )
+    }
+
+    private func part(_ answer: Answer, of count: Int, tokens: Int, _ parameters: ParameterSet) throws -> Part
+    {
+        let rollout = answer.rollout
+        let policy = GroupRelativePolicy(
+            clip: settings.clip,
+            divergenceWeight: settings.divergenceWeight,
+            divergence: settings.divergence
+        )
+        var (part, gradients) = (Part(), ParameterSet())
+        let targets = zip(rollout.tokens.dropFirst(), candidates(of: rollout)).map {
+            Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
+        }
+        let outcome = try model.accumulate(
+            rollout.tokens,
+            targets: targets,
+            replay: replay(of: rollout),
+            parameters,
+            mode: mode,
+            indexerWeight: 1 / Float(tokens),
+            weigh: { losses in
+                let current = losses.suffix(rollout.answer.count).map { -$0 }
+                let old = rollout.logProbabilities
+                let gaps = zip(current, old).map { abs(Double($0) - Double($1)) }
+                part.gap = gaps.max() ?? 0
+                part.isMasked =
+                    settings.offPolicyLimit.map {
+                        GroupRelativePolicy.isMasked(
+                            advantage: answer.advantage,
+                            current: current,
+                            old: old,
+                            limit: $0
+                        )
+                    } ?? false
+                let lines = GroupRelativePolicy.Tokens(
+                    current: [current],
+                    old: [old],
+                    reference: [answer.reference.isEmpty ? current : answer.reference],
+                    counts: [current.map { _ in true }]
+                )
+                let result = policy.loss(lines, advantages: [part.isMasked ? 0 : answer.advantage])
+                part.loss = result.loss
+                part.divergence = Double(policy.divergence(lines).loss)
+                part.clipped = result.clipped[0].count { $0 }
+                // The loss falls where log-probabilities rise: a target weighs minus their gradient.
+                let weights = result.gradient[0].map { -$0 / Float(count) }
+                return [Float](repeating: 0, count: losses.count - weights.count) + weights
+            },
+            into: &gradients
+        )
+        (part.gradients, part.loads) = (gradients, outcome.loads)
+        return part
+    }
+
+    private func add(_ part: Part, to result: inout Result, of answers: [Answer]) {
+        for name in part.gradients.names { result.gradients.accumulate(name, part.gradients[name]) }
+        let count = Double(answers.count)
+        let tokens = Double(max(answers.reduce(0) { $0 + $1.rollout.answer.count }, 1))
+        result.loss += Double(part.loss) / count
+        result.measures.divergence += part.divergence / count
+        result.measures.gap = max(result.measures.gap, part.gap)
+        result.measures.clipped += Double(part.clipped) / tokens
+        result.measures.masked += part.isMasked ? 1 / count : 0
+        result.loads =
+            result.loads.isEmpty
+            ? part.loads : zip(result.loads, part.loads).map { zip($0, $1).map(+) }
+    }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import SparseAttention
+package import SparseInference
+
+/// An answer a policy wrote, with what training it needs: probabilities, what could have been drawn, what was decided.
+package struct Rollout: Sendable {
+    /// The question, then the answer, an end token included.
+    package let tokens: [Int]
+    /// The tokens of the question.
+    package let promptTokens: Int
+    /// The log-probability of each token of the answer, among its candidates.
+    package let logProbabilities: [Float]
+    /// The tokens each token of the answer was drawn from; nil for the whole vocabulary.
+    package let candidates: [[Int]?]
+    /// Experts and selections of all tokens.
+    package let replay: Replay
+    /// The entropy of each distribution drawn from, in nats.
+    package let entropies: [Float]
+
+    /// The tokens of the answer.
+    package var answer: ArraySlice<Int> { tokens[promptTokens...] }
+}
+
+/// How answers are drawn.
+package struct RolloutOptions: Equatable, Sendable {
+    /// The most tokens of an answer.
+    package var maxTokens: Int
+    /// Draw among the fewest tokens whose probabilities add up to this.
+    package var topP: Double
+    /// Which tokens the attention sees.
+    package var attention: AttentionMode
+    /// The tokens that end an answer.
+    package var endTokens: Set<Int>
+
+    /// Options; logits are drawn from as they are, at temperature 1, so that probabilities are the policy's.
+    package init(
+        maxTokens: Int,
+        topP: Double = 1,
+        attention: AttentionMode = .sparse,
+        endTokens: Set<Int>
+    ) {
+        self.maxTokens = maxTokens
+        self.topP = topP
+        self.attention = attention
+        self.endTokens = endTokens
+    }
+}
+
+extension LanguageModel {
+    /// Draws an answer.
+    ///
+    /// - Parameters:
+    ///   - prompt: the question, at least one token.
+    ///   - options: how to draw.
+    ///   - seed: the same seed draws the same answer.
+    /// - Returns: the answer, and what was decided on the way.
+    /// - Throws: `SparseInferenceError.request` for a prompt that leaves no room, or logits that are no numbers.
+    package func rollout(_ prompt: [Int], options: RolloutOptions, seed: UInt64) throws -> Rollout {
+        let session = try Session(self, capacity: prompt.count + options.maxTokens)
+        let recorder = ReplayRecorder(layers: configuration.layers)
+        let forward = ForwardOptions(attention: options.attention, probe: recorder.probe)
+        var generator = SplitMix64(state: seed)
+        var (tokens, next) = (prompt, prompt)
+        var draws: [Draw] = []
+        while true {
+            let logits = try session.extendWithAllLogits(by: next, options: forward)
+            // The last token is run, too: what it decides is part of the replay.
+            if draws.count == options.maxTokens
+                || draws.last.map({ options.endTokens.contains($0.token) }) == true
+            {
+                break
+            }
+            let last = try logits.slice(logits.shape[0] - 1..<logits.shape[0]).elements
+            guard last.allSatisfy(\.isFinite) else {
+                throw SparseInferenceError.request(.nonFiniteLogits(position: session.count - 1))
+            }
+            let draw = Draw(from: last, topP: options.topP, using: &generator)
+            draws.append(draw)
+            tokens.append(draw.token)
+            next = [draw.token]
+        }
+        return Rollout(
+            tokens: tokens,
+            promptTokens: prompt.count,
+            logProbabilities: draws.map(\.logProbability),
+            candidates: draws.map(\.candidates),
+            replay: try recorder.replay,
+            entropies: draws.map(\.entropy)
+        )
+    }
+}
+
+/// A token drawn at random.
+private struct Draw {
+    let token: Int
+    let logProbability: Float
+    let candidates: [Int]?
+    let entropy: Float
+
+    init(from logits: [Float], topP: Double, using generator: inout SplitMix64) {
+        let largest = Double(logits.max() ?? 0)
+        let weights = logits.map { exp(Double($0) - largest) }
+        var chosen = Array(weights.indices)
+        if topP < 1 {
+            let total = weights.reduce(0, +)
+            chosen.sort { weights[$0] > weights[$1] || (weights[$0] == weights[$1] && $0 < $1) }
+            var mass = 0.0
+            let last = chosen.firstIndex { token in
+                mass += weights[token]
+                return mass >= topP * total
+            }
+            chosen = chosen.prefix((last ?? chosen.count - 1) + 1).sorted()
+        }
+        let total = chosen.reduce(0) { $0 + weights[$1] }
+        var draw = Double.random(in: 0..<total, using: &generator)
+        let token =
+            chosen.first { token in
+                draw -= weights[token]
+                return draw < 0
+            } ?? chosen[chosen.count - 1]
+        self.token = token
+        logProbability = Float(log(weights[token] / total))
+        candidates = topP < 1 ? chosen : nil
+        let shares = chosen.map { weights[$0] / total }
+        entropy = Float(shares.filter { $0 > 0 }.reduce(0.0) { $0 - $1 * log($1) })
+    }
+}
