@@ -132,9 +132,10 @@ private final class ChatLoop {
 
     private func ask(_ messages: [ChatMessage]) throws {
         interrupt.reset()
-        var isThinking = false
+        var (isThinking, progress) = (false, WorkProgress?.none)
         let answer = try conversation.answer(messages) { done, all in
-            Terminal.progress("reading: \(done) of \(all) tokens")
+            progress = progress ?? WorkProgress("reading", of: all)
+            progress?.show(done)
             if interrupt.isRaised { throw CancellationError() }
         } tell: { event in
             Terminal.clearProgress()

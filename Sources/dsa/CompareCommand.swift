@@ -35,9 +35,9 @@ struct CompareCommand: ParsableCommand {
 
     func run() throws {
         let model = try modelOptions.load()
-        let report = try AttentionComparison(model).run(tokens(model)) {
-            Terminal.progress("both have read \($0) tokens")
-        }
+        let tokens = try tokens(model)
+        let progress = WorkProgress("both have read", of: tokens.count)
+        let report = try AttentionComparison(model).run(tokens) { progress.show($0) }
         Terminal.clearProgress()
         if json {
             print(try Terminal.json(report))

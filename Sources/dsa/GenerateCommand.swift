@@ -132,7 +132,9 @@ struct GenerateCommand: AsyncParsableCommand {
             draftTokens: draft
         )
         if let prompts { return try await answer(PromptList(prompts), model, options) }
-        let progress: @Sendable (Int) -> Void = { Terminal.progress("prompt: \($0) tokens") }
+        guard let prompt = try tokens() ?? model.tokenizer?.encode(text(), addingSpecialTokens: true) else {
+            throw SparseInferenceError.request(.noTokenizer)
+        }
         var statistics = GenerationStatistics?.none
         func show(_ piece: GeneratedPiece) {
             if statistics == nil { Terminal.clearProgress() }
@@ -140,14 +142,10 @@ struct GenerateCommand: AsyncParsableCommand {
             statistics = piece.statistics
         }
         if let session {
-            try goOn(model, with: URL(fileURLWithPath: session), options, progress, show)
+            try goOn(model, behind: prompt, with: URL(fileURLWithPath: session), options, show)
         } else {
-            let generation =
-                if let tokens = try tokens() {
-                    try model.generate(tokens: tokens, options: options, progress: progress)
-                } else {
-                    try model.generate(text(), options: options, progress: progress)
-                }
+            let progress = WorkProgress("reading", of: prompt.count)
+            let generation = try model.generate(tokens: prompt, options: options) { progress.show($0) }
             for try await piece in generation { show(piece) }
         }
         Terminal.write("\n")
@@ -157,14 +155,11 @@ struct GenerateCommand: AsyncParsableCommand {
     /// Generates behind what a stored session shares with the prompt, and stores it again with the prompt read.
     private func goOn(
         _ model: LanguageModel,
+        behind prompt: [Int],
         with file: URL,
         _ options: GenerationOptions,
-        _ progress: (Int) -> Void,
         _ show: (GeneratedPiece) -> Void
     ) throws {
-        guard let prompt = try tokens() ?? model.tokenizer?.encode(text(), addingSpecialTokens: true) else {
-            throw SparseInferenceError.request(.noTokenizer)
-        }
         let isStored = FileManager.default.fileExists(atPath: file.path)
         let longest = isStored ? try Session.storedCount(file) : 0
         let limit = model.configuration.maxPositions
@@ -182,8 +177,9 @@ struct GenerateCommand: AsyncParsableCommand {
         let rest = Array(try session.rewind(to: prompt, attention: attention))
         Terminal.note("session: \(session.count) of \(prompt.count) tokens read before")
         var continuation = try Continuation(session, prompt: rest, options: options)
+        let progress = WorkProgress("reading", of: rest.count)
         var isFirst = true
-        while let piece = try continuation.next(progress: progress) {
+        while let piece = try continuation.next(progress: progress.show) {
             if isFirst { try session.write(to: file) }
             isFirst = false
             show(piece)
@@ -198,7 +194,7 @@ struct GenerateCommand: AsyncParsableCommand {
         let batch = try model.generate(prompts: prompts, options: options, limits: limits)
         var (answers, open) = (prompts.indices.map(PromptAnswer.init), Set(prompts.indices))
         var (told, tokens) = (0, 0)
-        let start = ContinuousClock.now
+        let (start, progress) = (ContinuousClock.now, WorkProgress("answering", of: prompts.count, "prompts"))
         for try await piece in batch {
             answers[piece.prompt].append(piece.piece)
             tokens += 1
@@ -208,7 +204,7 @@ struct GenerateCommand: AsyncParsableCommand {
                 Terminal.write(try answers[told].line)
                 told += 1
             }
-            Terminal.progress("\(told) of \(answers.count) prompts · \(tokens) tokens")
+            progress.show(answers.count - open.count)
         }
         Terminal.clearProgress()
         guard stats else { return }

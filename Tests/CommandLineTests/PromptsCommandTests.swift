@@ -49,6 +49,28 @@ final class PromptsCommandTests: XCTestCase {
         XCTAssertEqual(try answers(lines).map { ($0["tokens"] as? [Int])?.count }, [2, 3])
     }
 
+    /// Guessed from what the text said before with the demo model, by its prediction layer with one that has such.
+    func testGuessesLeaveTheTextAsItIs() throws {
+        let dsa = try CommandLine()
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let fixture = tests.appendingPathComponent("ConformanceTests/Fixtures/checkpoints/tiny-v32-bf16").path
+        let twice = questions[0].replacingOccurrences(
+            of: "Where",
+            with: "The brass key is in the cellar. Where"
+        )
+        for model in [
+            ["--model", "demo", "--prompt", twice], ["--model", fixture, "--prompt-tokens", "5,6,7,8,9"],
+        ] {
+            let arguments = ["generate"] + model + ["--max-tokens", "24", "--ignore-end"]
+            let plain = try dsa.run(arguments)
+            XCTAssertEqual(plain.status, 0, plain.output)
+            let guessed = try dsa.run(arguments + ["--draft", "3", "--stats"])
+            XCTAssertEqual(guessed.status, 0, guessed.output)
+            XCTAssertTrue(guessed.output.hasPrefix(plain.output), "\(plain.output)\n\(guessed.output)")
+            XCTAssertTrue(guessed.output.contains("guessed: "), guessed.output)
+        }
+    }
+
     func testWhatIsNoPromptIsNamed() throws {
         let dsa = try CommandLine()
         let cases: [(input: String, arguments: [String], status: Int32, message: String)] = [
