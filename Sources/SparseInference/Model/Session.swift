@@ -9,7 +9,7 @@ public final class Session {
     /// The most tokens the sequence can hold.
     public let capacity: Int
     /// The tokens it holds.
-    public private(set) var tokens: [Int] = []
+    public internal(set) var tokens: [Int] = []
     /// How many they are.
     public var count: Int { tokens.count }
     /// How latents and index keys are stored.
@@ -122,7 +122,7 @@ extension Session {
     var readings: [AttentionMode: Int] { firstRead.filter { $0.value < count } }
 
     /// Remembers that tokens are read in a mode from here on.
-    private func noteReading(_ attention: AttentionMode) {
+    func noteReading(_ attention: AttentionMode) {
         let mode = effective(attention)
         if firstRead[mode].map({ $0 >= count }) ?? true { firstRead[mode] = count }
     }
@@ -136,77 +136,6 @@ extension Session {
 // MARK: - Extending
 
 extension Session {
-    /// Appends tokens to several sessions in one pass over the model's weights, and returns the logits behind each token.
-    ///
-    /// Each session gets the numbers it gets alone, bit for bit. On an error all are as they were.
-    ///
-    /// - Parameters:
-    ///   - sessions: different ones, all of one model.
-    ///   - tokens: for each session at least one.
-    ///   - attention: which tokens the attention sees.
-    /// - Returns: for each session `[tokens, vocabularySize]`.
-    /// - Throws: `SparseInferenceError.request` for tokens that cannot be appended.
-    public static func extend(
-        _ sessions: [Session],
-        by tokens: [[Int]],
-        attention: AttentionMode = .sparse
-    ) throws -> [Tensor] {
-        try step(sessions, by: tokens, attention: attention).map(\.logits)
-    }
-
-    /// What new tokens gave.
-    struct Step: Sendable {
-        /// The residual stream behind each, after the final normalisation, `[tokens, hiddenDim]`.
-        let hidden: Tensor
-        /// The logits that follow each, `[tokens, vocabularySize]`.
-        let logits: Tensor
-    }
-
-    /// The same with what each token left in the residual stream.
-    static func step(_ sessions: [Session], by tokens: [[Int]], attention: AttentionMode) throws -> [Step] {
-        try validate(sessions, tokens)
-        let counts = sessions.map(\.count)
-        do {
-            return try run(sessions, tokens, attention)
-        } catch {
-            for (session, count) in zip(sessions, counts) { try session.restore(to: count) }
-            throw error
-        }
-    }
-
-    private static func validate(_ sessions: [Session], _ tokens: [[Int]]) throws {
-        func refuse(_ found: String, expected: String) -> SparseInferenceError {
-            .request(.invalidOption("sessions", found: found, expected: expected))
-        }
-        guard sessions.count == tokens.count else {
-            throw refuse("\(sessions.count)", expected: "\(tokens.count), as many as runs of tokens")
-        }
-        guard Set(sessions.map(ObjectIdentifier.init)).count == sessions.count else {
-            throw refuse("one of them twice", expected: "each once")
-        }
-        guard Set(sessions.map { ObjectIdentifier($0.model.checkpoint) }).count <= 1,
-            Set(sessions.map(\.model.precision.description)).count <= 1
-        else {
-            throw refuse("those of several models", expected: "those of one")
-        }
-        for (session, tokens) in zip(sessions, tokens) { try session.validate(tokens, chunk: 1) }
-    }
-
-    private static func run(_ sessions: [Session], _ tokens: [[Int]], _ attention: AttentionMode) throws
-        -> [Step]
-    {
-        guard let model = sessions.first?.model else { return [] }
-        let new = zip(sessions, tokens).map {
-            NewTokens(tokens: $1[...], position: $0.count, caches: $0.caches)
-        }
-        let steps = try model.run(new, attention: attention)
-        for (session, tokens) in zip(sessions, tokens) {
-            session.noteReading(attention)
-            session.tokens += tokens
-        }
-        return steps
-    }
-
     /// Appends tokens and returns the logits that follow the last one.
     ///
     /// On an error the sequence is as it was before the call.
@@ -305,12 +234,12 @@ extension Session {
     }
 
     /// Forgets what a failed pass may have left in some layers.
-    private func restore(to length: Int) throws {
+    func restore(to length: Int) throws {
         for cache in caches { try cache.truncate(to: length) }
         tokens.removeSubrange(length...)
     }
 
-    private func validate(_ tokens: [Int], chunk: Int) throws {
+    func validate(_ tokens: [Int], chunk: Int) throws {
         guard !tokens.isEmpty else { throw SparseInferenceError.request(.emptyPrompt) }
         guard chunk >= 1 else {
             throw SparseInferenceError.request(

@@ -12,7 +12,7 @@ public struct TrainableModel: Sendable {
     public let workers: Workers
 
     private let layers: [Layer]
-    private let rope: RotaryEmbedding
+    let rope: RotaryEmbedding
 
     private struct Layer: Sendable {
         let prefix: String
@@ -204,50 +204,13 @@ extension TrainableModel {
         }
     }
 
-    /// The log-probability of each token but the first, given those before it.
-    ///
-    /// - Parameters:
-    ///   - tokens: the sequence.
-    ///   - candidates: of each but the first, the tokens it was drawn from; the whole vocabulary when nil.
-    ///   - replay: the experts and selections to use instead of the model's own choice.
-    ///   - parameters: those of the model.
-    ///   - attention: which tokens the attention sees.
-    /// - Returns: `[tokens − 1]`.
-    /// - Throws: as `accumulate`.
-    func logProbabilities(
-        _ tokens: [Int],
-        candidates: [[Int]?],
-        replay: Replay? = nil,
-        _ parameters: ParameterSet,
-        attention: TrainingMode.Attention
-    ) throws -> [Float] {
-        try validate(tokens)
-        try parameters.validate(for: configuration)
-        let pass = try forward(
-            tokens,
-            parameters,
-            rotation: rope.rotation(at: 0..<tokens.count),
-            mode: TrainingMode(attention: attention, trainsTrunk: false, trainsIndexer: false),
-            replay: replay
-        )
-        let targets = zip(tokens.dropFirst(), candidates).map {
-            Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
-        }
-        return Operators.CrossEntropy.losses(
-            try norm(Self.finalNorm, parameters)(pass.hidden).rows(0..<targets.count),
-            parameters[head],
-            targets: targets,
-            workers: workers
-        ).map { -$0 }
-    }
+    static let finalNorm = "model.norm.weight"
 
-    private static let finalNorm = "model.norm.weight"
-
-    private var head: String {
+    var head: String {
         configuration.tiesEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
     }
 
-    private func validate(_ tokens: [Int]) throws {
+    func validate(_ tokens: [Int]) throws {
         guard tokens.count >= 2 else {
             let found = "\(tokens.count)"
             throw SparseAttentionError.invalidSetting(name: "tokens", found: found, expected: "at least 2")
@@ -259,14 +222,14 @@ extension TrainableModel {
     }
 
     /// What the layers leave for the way back.
-    private struct LayerTrace {
+    struct LayerTrace {
         let input: Tensor  // the residual stream before attention, [tokens, hiddenDim]
         let attention: AttentionBlock.Trace
         let middle: Tensor  // and before the feed-forward network
         let feedForward: FeedForwardBlock.Trace?
     }
 
-    private func forward(
+    func forward(
         _ tokens: [Int],
         _ parameters: ParameterSet,
         rotation: RotaryEmbedding.Rotation,
@@ -386,7 +349,7 @@ extension TrainableModel {
         }
     }
 
-    private func norm(_ name: String, _ parameters: ParameterSet) -> RMSNorm {
+    func norm(_ name: String, _ parameters: ParameterSet) -> RMSNorm {
         RMSNorm(weight: parameters[name], epsilon: Float(configuration.normEpsilon))
     }
 }
