@@ -36,7 +36,7 @@ struct PolicyStep: Sendable {
     ///   - items: each with a question, the first of which is asked.
     ///   - policy: the model that is trained.
     ///   - reference: the parameters its divergence is measured from.
-    ///   - reward: judges an answer.
+    ///   - reward: tells what an answer is worth, beyond how right its question's judge finds it.
     ///   - seed: of the draws.
     /// - Returns: the answers, those to one question side by side.
     /// - Throws: what drawing throws.
@@ -55,19 +55,20 @@ struct PolicyStep: Sendable {
         let group = settings.answers
         var answers = try workers.map(count: items.count * group) { index in
             let item = items[index / group]
-            guard let question = item.questions.first?.answer else {
+            guard let question = item.questions.first else {
                 throw SparseInferenceError.request(.emptyPrompt)
             }
             let rollout = try policy.rollout(
-                Array(item.tokens[..<question.lowerBound]),
+                Array(item.tokens[..<question.answer.lowerBound]),
                 options: options,
                 seed: seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03
             )
             let answer = Array(rollout.answer)
+            let outcome = item.outcome(of: answer, to: question)
             return Answer(
                 rollout: rollout,
-                isRight: answer == Array(item.tokens[question]),
-                reward: reward(answer, expected: Array(item.tokens[question])),
+                isRight: outcome == 1,
+                reward: reward(answer, outcome: outcome),
                 reference: settings.divergenceWeight == 0
                     ? [] : try logProbabilities(of: rollout, under: reference)
             )

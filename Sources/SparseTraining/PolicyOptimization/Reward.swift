@@ -1,13 +1,13 @@
-/// Tells how good an answer is.
+/// Tells what an answer is worth.
 protocol Reward: Sendable {
     /// - Parameters:
     ///   - answer: its tokens, an end token included if it came to one.
-    ///   - expected: the right ones.
+    ///   - outcome: how right it is, 0 … 1, as the question's judge says.
     /// - Returns: the reward, of any scale: answers to one question are compared with one another.
-    func callAsFunction(_ answer: [Int], expected: [Int]) -> Float
+    func callAsFunction(_ answer: [Int], outcome: Float) -> Float
 }
 
-/// 1 for the right answer, less what its length costs.
+/// How right an answer is, less what its length costs.
 ///
 /// Source: V3.2 report §2.2.1, rule-based outcome reward and length penalty.
 struct OutcomeReward: Reward {
@@ -16,7 +16,7 @@ struct OutcomeReward: Reward {
     /// The most tokens of an answer.
     let longest: Int
 
-    func callAsFunction(_ answer: [Int], expected: [Int]) -> Float {
-        (answer == expected ? 1 : 0) - lengthPenalty * Float(answer.count) / Float(longest)
+    func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
+        outcome - lengthPenalty * Float(answer.count) / Float(longest)
     }
 }

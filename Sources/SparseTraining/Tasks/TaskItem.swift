@@ -35,6 +35,18 @@ package struct TaskItem: Sendable {
         package let answer: Range<Int>
         /// The facts it follows from.
         package let needles: [Range<Int>]
+        /// Tells how right an answer is.
+        package var judge: any AnswerJudge = ExactMatch()
+    }
+
+    /// How right an answer to one of the questions is, 0 … 1.
+    ///
+    /// - Parameters:
+    ///   - answer: its tokens, an end token included if it came to one.
+    ///   - question: one of the item's.
+    /// - Returns: what the question's judge says.
+    package func outcome(of answer: [Int], to question: Question) -> Float {
+        question.judge.outcome(of: answer, expected: Array(tokens[question.answer]))
     }
 
     init(_ kind: TaskKind) {

@@ -54,6 +54,22 @@ package struct TaskVocabulary: Sendable {
 
     /// The ids of pieces.
     func ids(_ pieces: [String]) -> [Int] { pieces.map(id) }
+
+    /// The text of some tokens.
+    ///
+    /// - Parameter ids: any numbers.
+    /// - Returns: the text; nil when a marker is among them, or what is no token.
+    func text(_ ids: [Int]) -> String? {
+        var bytes: [UInt8] = []
+        for id in ids {
+            switch id {
+            case Self.firstByte..<Self.firstPiece: bytes.append(UInt8(id - Self.firstByte))
+            case Self.firstPiece..<count: bytes += pieces[id - Self.firstPiece].utf8
+            default: return nil
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 }
 
 // MARK: - As files

@@ -150,7 +150,7 @@ final class PolicyStepTests: XCTestCase {
 
     /// Rewards for nothing in particular, but different for each answer.
     private struct AnyReward: Reward {
-        func callAsFunction(_ answer: [Int], expected: [Int]) -> Float {
+        func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
             Float(answer.reduce(0) { ($0 * 31 + $1) % 17 })
         }
     }
@@ -258,7 +258,7 @@ final class PolicyStepTests: XCTestCase {
 
     /// Better the more tokens are below 100.
     private struct SmallTokens: Reward {
-        func callAsFunction(_ answer: [Int], expected: [Int]) -> Float {
+        func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
             Float(answer.filter { $0 < 100 }.count) / Float(answer.count)
         }
     }
@@ -286,6 +286,37 @@ final class PolicyStepTests: XCTestCase {
         }
         XCTAssertLessThan(rewards[0], 0.4)
         XCTAssertGreaterThan(rewards.suffix(3).reduce(0, +) / 3, rewards[0] + 0.3, "\(rewards)")
+    }
+
+    /// Right as far as it has tokens of a kind.
+    private struct EvenTokens: AnswerJudge {
+        func outcome(of answer: [Int], expected: [Int]) -> Float {
+            Float(answer.count { $0.isMultiple(of: 2) }) / Float(answer.count)
+        }
+    }
+
+    func testOutcomesAreThoseOfTheQuestionsJudge() throws {
+        let settings = PolicySettings(answers: 4, answerTokens: 2)
+        let step = try PolicyStep(configuration, stage(settings), workers: .one)
+        let items = items(2).map { item in
+            var item = item
+            item.questions[0].judge = EvenTokens()
+            return item
+        }
+        let answers = try step.answers(
+            to: items,
+            by: model(parameters),
+            reference: ParameterSet(),
+            reward: OutcomeReward(lengthPenalty: 0.5, longest: 2),
+            seed: 3
+        )
+        for answer in answers {
+            let tokens = Array(answer.rollout.answer)
+            let outcome = EvenTokens().outcome(of: tokens, expected: [])
+            XCTAssertEqual(answer.isRight, outcome == 1)
+            XCTAssertEqual(answer.reward, outcome - 0.25 * Float(tokens.count))
+        }
+        XCTAssertTrue(Set(answers.map(\.isRight)).count == 2, "some right, some wrong")
     }
 
     func testWorseAnswersOfAPolicyThatHasMovedNoLongerCount() {
