@@ -16,6 +16,13 @@ package enum TaskKind: String, CaseIterable, Codable, Sendable {
     case brackets
     /// A text to be read on: no questions.
     case prose
+    // The number of a kind is part of what its items are made from: new ones go to the end.
+    /// Programs to be found from examples.
+    case programs
+    /// Sums, differences and products one after another, worked out before the answer.
+    case steps
+    /// Who stands before whom, and so where.
+    case ordering
 }
 
 /// A conversation with a known outcome.
@@ -108,7 +115,8 @@ extension NeedleDocument {
 /// Writes a conversation, piece by piece.
 ///
 /// `begin user text question assistant endOfThinking answer end`, then for each further question
-/// `user question assistant endOfThinking answer end`: the plain encoding of the family, without thinking.
+/// `user question assistant endOfThinking answer end`: the plain encoding of the family, without thinking. With
+/// thinking it is `assistant beginOfThinking thinking endOfThinking answer end`, and the thinking is part of what is answered.
 struct ConversationWriter {
     private(set) var item: TaskItem
     private let vocabulary: TaskVocabulary
@@ -152,12 +160,23 @@ struct ConversationWriter {
 
     /// Adds a question with its answer; the first belongs to the turn of the text.
     mutating func ask(_ question: [String], answer: [String], needles: [Range<Int>] = []) {
+        ask(Turn(question: question, answer: answer, needles: needles))
+    }
+
+    /// Adds a turn of each; the first question belongs to the turn of the text.
+    mutating func ask(_ turn: Turn) {
         if !item.questions.isEmpty { add([TaskVocabulary.user], weight: 0) }
-        add(vocabulary.ids(question), weight: 0)
-        add([TaskVocabulary.assistant, TaskVocabulary.endOfThinking], weight: 0)
+        add(vocabulary.ids(turn.question) + [TaskVocabulary.assistant], weight: 0)
+        let opening = turn.thinking == nil ? TaskVocabulary.endOfThinking : TaskVocabulary.beginOfThinking
+        add([opening], weight: 0)
         let start = item.tokens.count
-        add(vocabulary.ids(answer) + [TaskVocabulary.end], weight: 1)
-        item.questions.append(.init(answer: start..<item.tokens.count, needles: needles))
+        if let thinking = turn.thinking {
+            add(vocabulary.ids(thinking) + [TaskVocabulary.endOfThinking], weight: 1)
+        }
+        add(vocabulary.ids(turn.answer) + [TaskVocabulary.end], weight: 1)
+        item.questions.append(
+            .init(answer: start..<item.tokens.count, needles: turn.needles, judge: turn.judge)
+        )
     }
 
     /// Ends a text without questions.

@@ -72,6 +72,9 @@ package struct TaskStream: Sendable {
         case .copy, .arithmetic, .brackets:
             return SmallTasks(vocabulary: vocabulary)
                 .item(kind, length: length, questions: questions * 4, &generator)
+        case .programs, .steps, .ordering:
+            return LeveledTasks(vocabulary: vocabulary)
+                .item(kind, length: length, questions: questions * 4, &generator)
         case .prose: return prose(length: length, &generator)
         }
     }

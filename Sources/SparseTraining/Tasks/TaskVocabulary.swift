@@ -19,7 +19,9 @@ package struct TaskVocabulary: Sendable {
         ChatMarker.beginOfThinking, ChatMarker.endOfThinking,
     ]
     /// Ids of the markers.
-    package static let (begin, end, user, assistant, endOfThinking) = (0, 1, 3, 4, 6)
+    package static let (begin, end, user, assistant) = (0, 1, 3, 4)
+    /// Ids of the markers around thinking.
+    package static let (beginOfThinking, endOfThinking) = (5, 6)
 
     /// The pieces that are tokens beyond bytes, in the order of their ids.
     private let pieces: [String]
