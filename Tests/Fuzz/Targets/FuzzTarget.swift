@@ -32,6 +32,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case recipe
     /// Messages to write as a prompt, and an answer to read.
     case chat
+    /// A program of the stack machine, and numbers for it.
+    case program
 
     /// Takes one input.
     func run(_ input: Input) {
@@ -49,6 +51,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
             case .stages: try compareStages(input)
             case .recipe: try readRecipe(input)
             case .chat: try converse(input)
+            case .program: try runProgram(input)
             }
         } catch {
             check(error)
@@ -61,7 +64,7 @@ func check(_ error: any Error) {
     precondition(
         error is SparseInferenceError || error is SparseAttentionError || error is JSONFault
             || error is ConfigurationFault || error is CheckpointFault || error is GoldenFault
-            || error is RecipeFault || error is ChatFault,
+            || error is RecipeFault || error is ChatFault || error is StackProgramFault,
         "an error that is not the package's own: \(error)"
     )
     precondition(!"\(error)".isEmpty)
