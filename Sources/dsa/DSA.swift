@@ -29,7 +29,10 @@ struct DSA: AsyncParsableCommand {
                 name: "Checking",
                 subcommands: [ConformanceCommand.self, DumpCommand.self, DiffCommand.self]
             ),
-            CommandGroup(name: "Training", subcommands: [TrainCommand.self, EvaluateCommand.self]),
+            CommandGroup(
+                name: "Training",
+                subcommands: [TrainCommand.self, PosttrainCommand.self, EvaluateCommand.self]
+            ),
         ]
     )
 

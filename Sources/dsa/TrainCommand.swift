@@ -62,7 +62,7 @@ struct TrainCommand: ParsableCommand {
         var done = 0
         let isFinished = try run.run(saveInterval: saveEvery) { progress in
             done += 1
-            show(progress)
+            progress.show()
             return done < steps ?? .max
         }
         Terminal.clearProgress()
@@ -84,27 +84,5 @@ struct TrainCommand: ParsableCommand {
                 100 * mass.window,
                 100 * mass.best
             )
-    }
-
-    /// One line a step on a terminal, and one in a hundred elsewhere.
-    private func show(_ progress: TrainingRun.Progress) {
-        func part(_ name: String, _ value: Double?) -> String {
-            value.map { String(format: " · \(name) %.4f", $0) } ?? ""
-        }
-        let line =
-            "\(progress.stage) \(progress.step)/\(progress.steps)" + part("loss", progress.loss)
-            + part("answers", progress.answerLoss) + part("indexer", progress.indexerLoss)
-            + part("reward", progress.policy?.reward) + part("right", progress.policy?.accuracy)
-            + String(
-                format: " · norm %.2f · %.0f tokens/s · %.0f s left",
-                progress.gradientNorm,
-                Double(progress.tokens) / progress.seconds,
-                progress.seconds * Double(progress.steps - progress.step)
-            )
-        if Terminal.isInteractive {
-            Terminal.progress(line)
-        } else if progress.step % 100 == 0 || progress.step == progress.steps || progress.step == 1 {
-            Terminal.note(line)
-        }
     }
 }

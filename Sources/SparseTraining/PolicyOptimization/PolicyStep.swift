@@ -50,6 +50,7 @@ struct PolicyStep: Sendable {
         let options = RolloutOptions(
             maxTokens: settings.answerTokens,
             topP: settings.topP ?? 1,
+            attention: mode.attention == .dense ? .dense : .sparse,
             endTokens: [TaskVocabulary.end]
         )
         let group = settings.answers

@@ -22,6 +22,8 @@ public struct Recipe: Equatable, Sendable, Codable {
             case denseWarmUp
             /// Everything trains on the tokens the indexer selects, the indexer by its own loss alone.
             case sparseTraining
+            /// The same on right answers that other models write.
+            case distillation
             /// The same on answers of the model's own, by their rewards.
             case policyOptimization
         }
@@ -64,6 +66,12 @@ public struct Recipe: Equatable, Sendable, Codable {
         public var biasSpeed: Float?
         /// What the sequence-wise balance loss counts for.
         public var balanceLoss: Float?
+        /// Which tokens the main attention sees; what the kind says when nil.
+        ///
+        /// With dense attention the indexers are not trained: the control of a sparse stage.
+        public var attention: TrainingMode.Attention?
+        /// Whose answers to learn from; for `distillation` alone.
+        public var distillation: DistillationSettings?
         /// How answers are drawn and what they count for; for `policyOptimization` alone.
         public var policy: PolicySettings?
 
@@ -73,9 +81,13 @@ public struct Recipe: Equatable, Sendable, Codable {
                 switch kind {
                 case .densePretraining, .contextExtension: .densePretraining
                 case .denseWarmUp: .denseWarmUp
-                case .sparseTraining, .policyOptimization: .sparseTraining
+                case .sparseTraining, .distillation, .policyOptimization: .sparseTraining
                 }
             mode.balanceLoss = balanceLoss ?? 0
+            if attention == .dense, mode.trainsTrunk {
+                mode.attention = .dense
+                mode.trainsIndexer = false
+            }
             return mode
         }
     }
@@ -121,7 +133,9 @@ extension Recipe {
             // Strictly first: Foundation's readers forgive different things, such as a key twice.
             _ = try JSONValue(parsing: [UInt8](data))
             self = try JSONDecoder().decode(Recipe.self, from: data)
-            try refuseUnknownFields(data, file: file)
+            var full = self
+            full.stages = stages.map(\.withEveryField)
+            try Self.refuseUnknownFields(data, of: full, file: file)
         } catch let fault as RecipeFault {
             throw fault
         } catch let error as DecodingError {
@@ -133,13 +147,15 @@ extension Recipe {
     }
 
     /// Refuses fields that a recipe does not have: one that is misspelt would be ignored in silence.
-    private func refuseUnknownFields(_ data: Data, file: String) throws {
+    ///
+    /// - Parameters:
+    ///   - data: what was read.
+    ///   - full: what it was read as, with a value in every field that may be left out.
+    ///   - file: what errors call it.
+    static func refuseUnknownFields(_ data: Data, of full: some Encodable, file: String) throws {
         let given = try JSONSerialization.jsonObject(with: data)
-        // Every field that may be left out is set, so that it is written.
-        var full = self
-        full.stages = stages.map(\.withEveryField)
         let known = try JSONSerialization.jsonObject(with: JSONEncoder().encode(full))
-        if let field = Self.unknownField(in: given, known: known, path: "") {
+        if let field = unknownField(in: given, known: known, path: "") {
             throw RecipeFault.malformed(file: file, field: field, reason: "is not a field of a recipe")
         }
     }
@@ -195,7 +211,7 @@ extension Recipe {
 
 extension Recipe.Stage {
     /// The same with a value in every field that may be left out.
-    fileprivate var withEveryField: Recipe.Stage {
+    var withEveryField: Recipe.Stage {
         var full = self
         full.tokensPerFact = tokensPerFact ?? 0
         full.restatements = restatements ?? 0
@@ -207,6 +223,9 @@ extension Recipe.Stage {
         full.clip = clip ?? 0
         full.biasSpeed = biasSpeed ?? 0
         full.balanceLoss = balanceLoss ?? 0
+        full.attention = attention ?? .dense
+        full.distillation =
+            distillation?.withEveryField ?? .init(teachers: [:], answerTokens: 1).withEveryField
         full.policy = policy?.withEveryField ?? PolicySettings(answers: 2, answerTokens: 1).withEveryField
         return full
     }
@@ -262,7 +281,14 @@ extension Recipe.Stage {
             "one for policyOptimization, none elsewhere"
         )
         try policy?.validate(stage: name)
-        if kind == .policyOptimization {
+        try require(
+            (distillation != nil) == (kind == .distillation),
+            "\(name).distillation",
+            distillation == nil ? "missing" : "given",
+            "one for distillation, none elsewhere"
+        )
+        try distillation?.validate(stage: name, tasks: shares.filter { $0.share > 0 }.map(\.kind.rawValue))
+        if kind == .policyOptimization || kind == .distillation {
             let answered = shares.filter { $0.share > 0 }.map(\.kind)
             try require(
                 !answered.contains(.prose) && !answered.contains(.phrases),
@@ -285,7 +311,7 @@ private func require(
 }
 
 extension RecipeFault {
-    fileprivate init(_ error: DecodingError, file: String) {
+    init(_ error: DecodingError, file: String) {
         func path(_ context: DecodingError.Context) -> String {
             context.codingPath.isEmpty
                 ? "recipe"

@@ -141,6 +141,7 @@ struct TrainingFiles {
             learningRate: Double(rate),
             tokens: progress.tokens,
             seconds: progress.seconds,
+            taught: progress.taught,
             policy: progress.policy
         )
         let encoder = JSONEncoder()

@@ -25,6 +25,8 @@ public struct TrainingLog {
         public var tokens: Int
         /// What it took, in seconds.
         public var seconds: Double
+        /// The share of questions its teachers answered right; nil where it has none.
+        public var taught: Double?
         /// What its answers showed; nil where the model writes none.
         public var policy: PolicyMeasures?
     }

@@ -25,6 +25,7 @@ public final class TrainingRun {
     private let workers: Workers
     private var state: TrainingState
     private let files: TrainingFiles
+    private var distillation: Distillation?  // of the stage under way
 
     /// Begins a run, or goes on with the one in the folder.
     ///
@@ -114,6 +115,8 @@ public final class TrainingRun {
         public let tokens: Int
         /// Seconds the step took.
         public let seconds: Double
+        /// The share of questions its teachers answered right; nil where it has none.
+        public let taught: Double?
         /// What its answers showed; nil where the model writes none.
         public let policy: PolicyMeasures?
     }
@@ -136,6 +139,9 @@ public final class TrainingRun {
                 try begin(stage)
             }
             let step = try TrainingStep(configuration, topK: stage.topK, workers: workers)
+            distillation = try stage.distillation.map {
+                try Distillation($0, folder: folder, attention: stage.mode.attention, workers: workers)
+            }
             while state.step < stage.steps {
                 let told = try advance(stage, step)
                 let goesOn = progress(told)
@@ -182,15 +188,33 @@ public final class TrainingRun {
         if let policy = stage.policy {
             done = try optimize(policy, stage, items)
         } else {
-            let result = try step(items, state.parameters, mode: stage.mode)
+            let taught = try distillation?(items, seed: drawSeed)
+            guard taught?.isEmpty != true else {
+                return try log(Done(norm: 0, tokens: 0, taught: 0), stage, items, start)
+            }
+            let result = try step(taught ?? items, state.parameters, mode: stage.mode)
             done = Done(
                 norm: try update(by: result.gradients, loads: result.loads, stage),
                 loss: result.loss,
                 answerLoss: result.answerLoss,
                 indexerLoss: result.indexerLoss,
-                tokens: result.tokens
+                tokens: result.tokens,
+                taught: taught.map { Double($0.count) / Double(items.count) }
             )
         }
+        return try log(done, stage, items, start)
+    }
+
+    /// The seed of what is drawn in the next step.
+    private var drawSeed: UInt64 { recipe.seed &+ UInt64(state.items) &* 0x9E37_79B9_7F4A_7C15 }
+
+    /// Counts a step as done and writes its line.
+    private func log(
+        _ done: Done,
+        _ stage: Recipe.Stage,
+        _ items: [TaskItem],
+        _ start: ContinuousClock.Instant
+    ) throws -> Progress {
         let rate = stage.learningRate.rate(at: state.step, of: stage.steps)
         state.step += 1
         state.items += items.count
@@ -204,6 +228,7 @@ public final class TrainingRun {
             gradientNorm: done.norm,
             tokens: done.tokens,
             seconds: (ContinuousClock.now - start) / .seconds(1),
+            taught: done.taught,
             policy: done.policy
         )
         try files.log(told, rate: rate, position: state)
@@ -217,6 +242,7 @@ public final class TrainingRun {
         var answerLoss: Double?
         var indexerLoss: Double?
         var tokens: Int
+        var taught: Double?
         var policy: PolicyMeasures?
     }
 
@@ -249,7 +275,7 @@ public final class TrainingRun {
             by: files.model(of: state.parameters, workers: workers),
             reference: reference,
             reward: OutcomeReward(lengthPenalty: policy.lengthPenalty ?? 0, longest: policy.answerTokens),
-            seed: recipe.seed &+ UInt64(state.items) &* 0x9E37_79B9_7F4A_7C15
+            seed: drawSeed
         )
         var first: Done?
         for _ in 0..<(policy.updates ?? 1) {

@@ -1,0 +1,83 @@
+import Foundation
+import SparseAttention
+import SparseInference
+
+/// Turns questions into conversations to learn from: with a right answer of the teacher of each.
+struct Distillation {
+    private let settings: DistillationSettings
+    private let teachers: [String: LanguageModel]
+    private let attention: AttentionMode
+    private let workers: Workers
+
+    /// Opens the teachers.
+    ///
+    /// - Parameters:
+    ///   - settings: who they are, and how they answer.
+    ///   - folder: what their folders are relative to.
+    ///   - attention: which tokens their attention sees.
+    ///   - workers: the threads to use.
+    /// - Throws: `SparseInferenceError` for a teacher that cannot be opened.
+    init(
+        _ settings: DistillationSettings,
+        folder: URL,
+        attention: TrainingMode.Attention,
+        workers: Workers
+    ) throws {
+        self.settings = settings
+        self.attention = attention == .dense ? .dense : .sparse
+        self.workers = workers
+        var opened: [String: LanguageModel] = [:]
+        for path in Set(settings.teachers.values) {
+            let url = path.hasPrefix("/") ? URL(fileURLWithPath: path) : folder.appendingPathComponent(path)
+            opened[path] = try LanguageModel(contentsOf: url.standardizedFileURL, workers: workers)
+        }
+        teachers = settings.teachers.compactMapValues { opened[$0] }
+    }
+
+    /// The conversations whose questions a teacher answered right.
+    ///
+    /// - Parameters:
+    ///   - items: each with a question, the first of which is asked.
+    ///   - seed: of the draws.
+    /// - Returns: at most one for each item, in their order.
+    /// - Throws: what drawing throws.
+    func callAsFunction(_ items: [TaskItem], seed: UInt64) throws -> [TaskItem] {
+        try workers.map(count: items.count) { index in
+            let item = items[index]
+            guard let teacher = teachers[item.kind.rawValue], let question = item.questions.first else {
+                return nil
+            }
+            let prompt = Array(item.tokens[..<question.answer.lowerBound])
+            let options = RolloutOptions(
+                maxTokens: settings.answerTokens,
+                topP: settings.topP ?? 1,
+                attention: attention,
+                endTokens: [TaskVocabulary.end]
+            )
+            for draw in 0..<(settings.draws ?? DistillationSettings.draws) {
+                let number = UInt64(index) << 16 | UInt64(draw)
+                let rollout = try teacher.rollout(
+                    prompt,
+                    options: options,
+                    seed: seed &+ number &* 0xD1B5_4A32_D192_ED03
+                )
+                if item.outcome(of: Array(rollout.answer), to: question) == 1 {
+                    return item.answered(by: Array(rollout.answer), behind: prompt)
+                }
+            }
+            return nil
+        }.compactMap { $0 }
+    }
+}
+
+extension TaskItem {
+    /// The conversation up to its first question, with an answer that counts.
+    fileprivate func answered(by answer: [Int], behind prompt: [Int]) -> TaskItem {
+        var item = self
+        item.tokens = prompt + answer
+        item.weights =
+            [Float](repeating: 0, count: prompt.count) + [Float](repeating: 1, count: answer.count)
+        item.questions = [Question(answer: prompt.count..<prompt.count + answer.count, needles: [])]
+        return item
+    }
+}

@@ -1,0 +1,54 @@
+/// Whose answers a stage learns from: those of its teachers that are right, and no others (rejection sampling).
+///
+/// Source: V3.2 report §3, "Specialist Distillation".
+public struct DistillationSettings: Equatable, Sendable, Codable {
+    /// The model that answers the questions of each task, a folder; relative to the run's own unless it begins with a slash.
+    public var teachers: [String: String]
+    /// The most tokens of an answer.
+    public var answerTokens: Int
+    /// Answers are drawn until one is right, at most so many; 4 when nil.
+    public var draws: Int?
+    /// Answers are drawn among the fewest tokens whose probabilities add up to this; all when nil.
+    public var topP: Double?
+
+    /// Settings.
+    public init(teachers: [String: String], answerTokens: Int, draws: Int? = nil, topP: Double? = nil) {
+        self.teachers = teachers
+        self.answerTokens = answerTokens
+        self.draws = draws
+        self.topP = topP
+    }
+
+    static let draws = 4
+
+    /// The same with a value in every field that may be left out; any task may have a teacher.
+    var withEveryField: DistillationSettings {
+        var full = self
+        full.teachers = Dictionary(uniqueKeysWithValues: TaskKind.allCases.map { ($0.rawValue, "") })
+        full.draws = draws ?? Self.draws
+        full.topP = topP ?? 1
+        return full
+    }
+
+    /// - Throws: `RecipeFault.invalid` naming the field that is out of range, or the task without a teacher.
+    func validate(stage: String, tasks: [String]) throws(RecipeFault) {
+        let checks: [(field: String, isValid: Bool, found: String, expected: String)] = [
+            ("answerTokens", (1...65536).contains(answerTokens), "\(answerTokens)", "1 to 65536"),
+            ("draws", (1...1024).contains(draws ?? 1), "\(draws ?? 1)", "1 to 1024"),
+            ("topP", (topP ?? 1) > 0 && (topP ?? 1) <= 1, "\(topP ?? 1)", "above 0, at most 1"),
+        ]
+        let missing = tasks.filter { teachers[$0] == nil }.map {
+            (
+                field: "teachers", isValid: false, found: "without \($0)",
+                expected: "one for each task of the mixture"
+            )
+        }
+        for check in checks + missing where !check.isValid {
+            throw .invalid(
+                field: "\(stage).distillation.\(check.field)",
+                found: check.found,
+                expected: check.expected
+            )
+        }
+    }
+}
