@@ -5,7 +5,8 @@ public import SparseInference
 /// How well a model does the tasks it was trained on, with dense and with sparse attention, on texts it has not seen.
 ///
 /// An answer counts when every one of its tokens, end marker included, is the most likely one after those before it: what
-/// greedy generation would have written.
+/// greedy generation would have written. So of programs and worked steps only the ones a question comes with count, though its
+/// judge would take others: accuracy there is a lower bound.
 public struct TaskEvaluation {
     /// The results of one task at one length.
     public struct Row: Equatable, Sendable, Codable {
