@@ -152,6 +152,7 @@ extension Recipe {
     ///   - data: what was read.
     ///   - full: what it was read as, with a value in every field that may be left out.
     ///   - file: what errors call it.
+    /// - Throws: `RecipeFault.malformed` naming the first such field.
     static func refuseUnknownFields(_ data: Data, of full: some Encodable, file: String) throws {
         let given = try JSONSerialization.jsonObject(with: data)
         let known = try JSONSerialization.jsonObject(with: JSONEncoder().encode(full))
