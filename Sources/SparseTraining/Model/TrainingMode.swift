@@ -1,3 +1,5 @@
+import SparseInference
+
 /// What a forward pass attends to, and what its backward pass trains.
 public struct TrainingMode: Equatable, Sendable {
     /// Which tokens the main attention sees.
@@ -6,6 +8,9 @@ public struct TrainingMode: Equatable, Sendable {
         case dense
         /// Those the indexer selects, once there are more than top-k.
         case sparse
+
+        /// The same of a model that answers.
+        var answering: AttentionMode { self == .dense ? .dense : .sparse }
     }
 
     /// Which tokens the main attention sees.

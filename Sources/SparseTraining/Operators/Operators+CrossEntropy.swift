@@ -50,31 +50,14 @@ extension Operators {
             targets: [Target],
             workers: Workers = .all
         ) -> Result {
-            precondition(targets.count == input.shape.rows)
-            var losses = Tensor(uninitialized: [targets.count])
             var inputGradient = Tensor(uninitialized: input.shape)
             var weightGradient = Tensor(repeating: 0, shape: weight.shape)
-            for start in stride(from: 0, to: targets.count, by: tileTokens) {
-                let tokens = start..<min(start + tileTokens, targets.count)
-                let rows = input.rows(tokens)
-                var logits = Linear.forward(rows, weight, workers: workers)
-                losses.withMutableMatrix { losses in
-                    logits.forEachTile(workers: workers) { range, logits in
-                        for row in range {
-                            keep(targets[start + row].candidates, in: logits[row], count: logits.columns)
-                            losses.base[start + row] = differentiate(
-                                logits[row],
-                                target: targets[start + row],
-                                count: logits.columns
-                            )
-                        }
-                    }
-                }
+            let losses = forEachTile(input, weight, targets, workers) { tokens, rows, logits in
                 let gradients = Linear.backward(logits, input: rows, weight: weight, workers: workers)
                 inputGradient.setRows(tokens, to: gradients.input)
                 weightGradient.add(gradients.weight)
             }
-            return Result(losses: losses.elements, input: inputGradient, weight: weightGradient)
+            return Result(losses: losses, input: inputGradient, weight: weightGradient)
         }
 
         /// The losses alone.
@@ -87,24 +70,39 @@ extension Operators {
             targets: [Target],
             workers: Workers
         ) -> [Float] {
-            let unweighted = targets.map { Target(token: $0.token, weight: 0, candidates: $0.candidates) }
-            var losses: [Float] = []
+            forEachTile(input, weight, targets, workers) { _, _, _ in }
+        }
+
+        /// The losses of all rows; lends the gradients of the logits of each tile, with the rows they belong to.
+        private static func forEachTile(
+            _ input: Tensor,
+            _ weight: Tensor,
+            _ targets: [Target],
+            _ workers: Workers,
+            _ body: (_ tokens: Range<Int>, _ rows: Tensor, _ logitGradients: Tensor) -> Void
+        ) -> [Float] {
+            precondition(targets.count == input.shape.rows)
+            var losses = Tensor(uninitialized: [targets.count])
             for start in stride(from: 0, to: targets.count, by: tileTokens) {
                 let tokens = start..<min(start + tileTokens, targets.count)
-                var logits = Linear.forward(input.rows(tokens), weight, workers: workers)
-                var part = Tensor(uninitialized: [tokens.count])
-                part.withMutableMatrix { part in
+                let rows = input.rows(tokens)
+                var logits = Linear.forward(rows, weight, workers: workers)
+                losses.withMutableMatrix { losses in
                     logits.forEachTile(workers: workers) { range, logits in
                         for row in range {
-                            let target = unweighted[start + row]
+                            let target = targets[start + row]
                             keep(target.candidates, in: logits[row], count: logits.columns)
-                            part.base[row] = differentiate(logits[row], target: target, count: logits.columns)
+                            losses.base[start + row] = differentiate(
+                                logits[row],
+                                target: target,
+                                count: logits.columns
+                            )
                         }
                     }
                 }
-                losses += part.elements
+                body(tokens, rows, logits)
             }
-            return losses
+            return losses.elements
         }
 
         /// Hides all logits but those of candidates.

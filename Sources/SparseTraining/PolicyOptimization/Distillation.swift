@@ -24,7 +24,7 @@ struct Distillation {
         workers: Workers
     ) throws {
         self.settings = settings
-        self.attention = attention == .dense ? .dense : .sparse
+        self.attention = attention.answering
         self.workers = workers
         var opened: [String: LanguageModel] = [:]
         for path in Set(settings.teachers.values) {
@@ -44,26 +44,20 @@ struct Distillation {
     func callAsFunction(_ items: [TaskItem], seed: UInt64) throws -> [TaskItem] {
         try workers.map(count: items.count) { index in
             let item = items[index]
-            guard let teacher = teachers[item.kind.rawValue], let question = item.questions.first else {
-                return nil
-            }
-            let prompt = Array(item.tokens[..<question.answer.lowerBound])
+            guard let teacher = teachers[item.kind.rawValue] else { return nil }
             let options = RolloutOptions(
                 maxTokens: settings.answerTokens,
                 topP: settings.topP ?? 1,
-                attention: attention,
-                endTokens: [TaskVocabulary.end]
+                attention: attention
             )
             for draw in 0..<(settings.draws ?? DistillationSettings.draws) {
                 let number = UInt64(index) << 16 | UInt64(draw)
-                let rollout = try teacher.rollout(
-                    prompt,
+                let (rollout, outcome) = try teacher.rollout(
+                    item,
                     options: options,
                     seed: seed &+ number &* 0xD1B5_4A32_D192_ED03
                 )
-                if item.outcome(of: Array(rollout.answer), to: question) == 1 {
-                    return item.answered(by: Array(rollout.answer), behind: prompt)
-                }
+                if outcome == 1 { return item.answered(by: rollout) }
             }
             return nil
         }.compactMap { $0 }
@@ -72,12 +66,12 @@ struct Distillation {
 
 extension TaskItem {
     /// The conversation up to its first question, with an answer that counts.
-    fileprivate func answered(by answer: [Int], behind prompt: [Int]) -> TaskItem {
+    fileprivate func answered(by rollout: Rollout) -> TaskItem {
+        let (prompt, answer) = (rollout.promptTokens, rollout.answer.count)
         var item = self
-        item.tokens = prompt + answer
-        item.weights =
-            [Float](repeating: 0, count: prompt.count) + [Float](repeating: 1, count: answer.count)
-        item.questions = [Question(answer: prompt.count..<prompt.count + answer.count, needles: [])]
+        item.tokens = rollout.tokens
+        item.weights = [Float](repeating: 0, count: prompt) + [Float](repeating: 1, count: answer)
+        item.questions = [Question(answer: rollout.answer.indices, needles: [])]
         return item
     }
 }

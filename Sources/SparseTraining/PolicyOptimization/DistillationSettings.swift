@@ -1,6 +1,6 @@
 /// Whose answers a stage learns from: those of its teachers that are right, and no others (rejection sampling).
 ///
-/// Source: V3.2 report §3, "Specialist Distillation".
+/// Source: V3.2 report, "Specialist Distillation".
 public struct DistillationSettings: Equatable, Sendable, Codable {
     /// The model that answers the questions of each task, a folder; relative to the run's own unless it begins with a slash.
     public var teachers: [String: String]
@@ -32,22 +32,16 @@ public struct DistillationSettings: Equatable, Sendable, Codable {
 
     /// - Throws: `RecipeFault.invalid` naming the field that is out of range, or the task without a teacher.
     func validate(stage: String, tasks: [String]) throws(RecipeFault) {
-        let checks: [(field: String, isValid: Bool, found: String, expected: String)] = [
-            ("answerTokens", (1...65536).contains(answerTokens), "\(answerTokens)", "1 to 65536"),
-            ("draws", (1...1024).contains(draws ?? 1), "\(draws ?? 1)", "1 to 1024"),
-            ("topP", (topP ?? 1) > 0 && (topP ?? 1) <= 1, "\(topP ?? 1)", "above 0, at most 1"),
-        ]
-        let missing = tasks.filter { teachers[$0] == nil }.map {
-            (
-                field: "teachers", isValid: false, found: "without \($0)",
-                expected: "one for each task of the mixture"
-            )
-        }
-        for check in checks + missing where !check.isValid {
-            throw .invalid(
-                field: "\(stage).distillation.\(check.field)",
-                found: check.found,
-                expected: check.expected
+        let field = "\(stage).distillation."
+        try require((1...65536).contains(answerTokens), field + "answerTokens", answerTokens, "1 to 65536")
+        try require((1...1024).contains(draws ?? 1), field + "draws", draws ?? 1, "1 to 1024")
+        try require(isShare(topP), field + "topP", topP ?? 1, "above 0, at most 1")
+        for task in tasks {
+            try require(
+                teachers[task] != nil,
+                field + "teachers",
+                "without \(task)",
+                "one for each task of the mixture"
             )
         }
     }

@@ -66,7 +66,7 @@ public struct GroupRelativePolicy: Equatable, Sendable {
     ///
     /// `A < 0` and `Σ (logp_old − logp) / tokens > limit`. The divergence from the reference still counts.
     ///
-    /// Source: V3.2 report §3.1, "Off-Policy Sequence Masking".
+    /// Source: V3.2 report, "Off-Policy Sequence Masking".
     ///
     /// - Parameters:
     ///   - advantage: of the answer.

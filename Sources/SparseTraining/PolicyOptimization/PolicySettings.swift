@@ -3,7 +3,7 @@ import SparseInference
 
 /// How a stage optimizes a policy by the rewards of its own answers.
 ///
-/// Source: V3.2 report §3.1, "Scaling GRPO".
+/// Source: V3.2 report, "Scaling GRPO".
 public struct PolicySettings: Equatable, Sendable, Codable {
     /// The answers to each question, which are compared with one another.
     public var answers: Int
@@ -69,36 +69,27 @@ public struct PolicySettings: Equatable, Sendable, Codable {
 
     /// - Throws: `RecipeFault.invalid` naming the field that is out of range.
     func validate(stage: String) throws(RecipeFault) {
-        let checks: [(field: String, isValid: Bool, found: String, expected: String)] = [
-            ("answers", (2...1024).contains(answers), "\(answers)", "2 to 1024"),
-            ("answerTokens", (1...65536).contains(answerTokens), "\(answerTokens)", "1 to 65536"),
-            ("topP", (topP ?? 1) > 0 && (topP ?? 1) <= 1, "\(topP ?? 1)", "above 0, at most 1"),
-            ("updates", (1...1024).contains(updates ?? 1), "\(updates ?? 1)", "1 to 1024"),
-            ("clip", clip > 0 && clip < 1, "\(clip)", "above 0, below 1"),
-            (
-                "divergenceWeight", divergenceWeight >= 0 && divergenceWeight.isFinite, "\(divergenceWeight)",
-                "a number of at least 0"
-            ),
-            (
-                "offPolicyLimit", (offPolicyLimit ?? 0) >= 0 && (offPolicyLimit ?? 0).isFinite,
-                "\(offPolicyLimit ?? 0)", "a number of at least 0"
-            ),
-            (
-                "lengthPenalty", (lengthPenalty ?? 0) >= 0 && (lengthPenalty ?? 0).isFinite,
-                "\(lengthPenalty ?? 0)", "a number of at least 0"
-            ),
-        ]
-        for check in checks where !check.isValid {
-            throw .invalid(
-                field: "\(stage).policy.\(check.field)",
-                found: check.found,
-                expected: check.expected
-            )
+        let field = "\(stage).policy."
+        try require((2...1024).contains(answers), field + "answers", answers, "2 to 1024")
+        try require((1...65536).contains(answerTokens), field + "answerTokens", answerTokens, "1 to 65536")
+        try require(isShare(topP), field + "topP", topP ?? 1, "above 0, at most 1")
+        try require((1...1024).contains(updates ?? 1), field + "updates", updates ?? 1, "1 to 1024")
+        try require(clip > 0 && clip < 1, field + "clip", clip, "above 0, below 1")
+        for (name, value) in [
+            ("divergenceWeight", divergenceWeight), ("offPolicyLimit", offPolicyLimit ?? 0),
+            ("lengthPenalty", lengthPenalty ?? 0),
+        ] {
+            try require(value >= 0 && value.isFinite, field + name, value, "a number of at least 0")
         }
     }
 }
 
-/// What a step of policy optimization showed, means over its answers.
+/// Whether a number is what a share of probability may be.
+func isShare(_ value: Double?) -> Bool {
+    value.map { $0 > 0 && $0 <= 1 } ?? true
+}
+
+/// What a step of policy optimization showed, means over its answers; as they were written unless said otherwise.
 public struct PolicyMeasures: Equatable, Sendable, Codable {
     /// The reward.
     public var reward: Double
@@ -108,12 +99,13 @@ public struct PolicyMeasures: Equatable, Sendable, Codable {
     public var answerTokens: Double
     /// The entropy of the distributions that were drawn from, in nats a token.
     public var entropy: Double
-    /// The divergence from the policy at the stage's beginning, in nats a token, as estimated.
-    public var divergence: Double
+    /// The divergence from the policy at the stage's beginning, in nats a token, as estimated, in the step's last update; nil
+    /// where it counts for nothing, and so is not measured.
+    public var divergence: Double?
     /// How far a token's log-probability in training is from the one it was drawn with, at most, before the first update.
     public var gap: Double
-    /// The share of tokens whose ratio was cut off.
+    /// The share of tokens whose ratio was cut off, in the last update.
     public var clipped: Double
-    /// The share of answers that no longer counted.
+    /// The share of answers that no longer counted, in the last update.
     public var masked: Double
 }

@@ -21,10 +21,15 @@ struct PolicyStep: Sendable {
         var reference: [Float] = []
     }
 
-    init(_ configuration: ModelConfiguration, _ stage: Recipe.Stage, workers: Workers) throws {
-        model = try TrainableModel(configuration, topK: stage.topK, workers: .one)
-        settings = stage.policy ?? PolicySettings(answers: 2, answerTokens: 1)
-        mode = stage.mode
+    init(
+        _ configuration: ModelConfiguration,
+        _ settings: PolicySettings,
+        mode: TrainingMode,
+        workers: Workers
+    ) throws {
+        model = try TrainableModel(configuration, workers: .one)
+        self.settings = settings
+        self.mode = mode
         self.workers = workers
     }
 
@@ -50,26 +55,19 @@ struct PolicyStep: Sendable {
         let options = RolloutOptions(
             maxTokens: settings.answerTokens,
             topP: settings.topP ?? 1,
-            attention: mode.attention == .dense ? .dense : .sparse,
-            endTokens: [TaskVocabulary.end]
+            attention: mode.attention.answering
         )
         let group = settings.answers
         var answers = try workers.map(count: items.count * group) { index in
-            let item = items[index / group]
-            guard let question = item.questions.first else {
-                throw SparseInferenceError.request(.emptyPrompt)
-            }
-            let rollout = try policy.rollout(
-                Array(item.tokens[..<question.answer.lowerBound]),
+            let (rollout, outcome) = try policy.rollout(
+                items[index / group],
                 options: options,
                 seed: seed &+ UInt64(index) &* 0xD1B5_4A32_D192_ED03
             )
-            let answer = Array(rollout.answer)
-            let outcome = item.outcome(of: answer, to: question)
             return Answer(
                 rollout: rollout,
                 isRight: outcome == 1,
-                reward: reward(answer, outcome: outcome),
+                reward: reward(Array(rollout.answer), outcome: outcome),
                 reference: settings.divergenceWeight == 0
                     ? [] : try logProbabilities(of: rollout, under: reference)
             )
@@ -159,7 +157,7 @@ struct PolicyStep: Sendable {
             accuracy: Double(answers.filter(\.isRight).count) / count,
             answerTokens: Double(tokens) / count,
             entropy: entropy / Double(max(tokens, 1)),
-            divergence: 0,
+            divergence: settings.divergenceWeight == 0 ? nil : 0,
             gap: 0,
             clipped: 0,
             masked: 0
@@ -224,7 +222,7 @@ struct PolicyStep: Sendable {
         let count = Double(answers.count)
         let tokens = Double(max(answers.reduce(0) { $0 + $1.rollout.answer.count }, 1))
         result.loss += Double(part.loss) / count
-        result.measures.divergence += part.divergence / count
+        result.measures.divergence = result.measures.divergence.map { $0 + part.divergence / count }
         result.measures.gap = max(result.measures.gap, part.gap)
         result.measures.clipped += Double(part.clipped) / tokens
         result.measures.masked += part.isMasked ? 1 / count : 0

@@ -6,7 +6,7 @@ import SparseInference
 /// A token that is routed to another expert, or attends to other tokens, has another probability; between the numbers of two
 /// engines a near tie is enough. Training then follows a policy that never wrote the answer.
 ///
-/// Source: V3.2 report §3.1, "Keep Routing"; the selection is replayed for the same reason.
+/// Source: V3.2 report, "Keep Routing"; the selection is replayed for the same reason.
 package struct Replay: Equatable, Sendable {
     /// The tokens each token attended to, of each layer; nil where that was all of them.
     package var selections: [TokenSelection?]

@@ -9,7 +9,7 @@ protocol Reward: Sendable {
 
 /// How right an answer is, less what its length costs.
 ///
-/// Source: V3.2 report §2.2.1, rule-based outcome reward and length penalty.
+/// Source: V3.2 report, "Mixed RL Training", names both parts; the form of the penalty is this package's.
 struct OutcomeReward: Reward {
     /// What an answer of `longest` tokens loses, shorter ones in proportion.
     let lengthPenalty: Float

@@ -37,7 +37,7 @@ package struct RolloutOptions: Equatable, Sendable {
         maxTokens: Int,
         topP: Double = 1,
         attention: AttentionMode = .sparse,
-        endTokens: Set<Int>
+        endTokens: Set<Int> = [TaskVocabulary.end]
     ) {
         self.maxTokens = maxTokens
         self.topP = topP
@@ -87,6 +87,27 @@ extension LanguageModel {
             replay: try recorder.replay,
             entropies: draws.map(\.entropy)
         )
+    }
+}
+
+extension LanguageModel {
+    /// Draws an answer to the first question of an item, and judges it.
+    ///
+    /// - Parameters:
+    ///   - item: the question; what comes before it is the prompt.
+    ///   - options: how to draw.
+    ///   - seed: the same seed draws the same answer.
+    /// - Returns: the answer, and how right it is, 0 … 1.
+    /// - Throws: `SparseInferenceError.request` for an item without a question, or as the other.
+    func rollout(_ item: TaskItem, options: RolloutOptions, seed: UInt64) throws -> (
+        rollout: Rollout, outcome: Float
+    ) {
+        guard let question = item.questions.first else {
+            throw SparseInferenceError.request(.emptyPrompt)
+        }
+        let prompt = Array(item.tokens[..<question.answer.lowerBound])
+        let rollout = try rollout(prompt, options: options, seed: seed)
+        return (rollout, item.outcome(of: Array(rollout.answer), to: question))
     }
 }
 

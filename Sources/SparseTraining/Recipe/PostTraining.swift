@@ -10,7 +10,7 @@ import SparseInference
 /// | `distilled/` | another, begun with the base, taught by the specialists |
 /// | `mixed/` | another, begun with the distilled model |
 ///
-/// Source: V3.2 report §3, "Post-Training".
+/// Source: V3.2 report, "Post-Training".
 public struct PostTraining: Equatable, Sendable, Codable {
     /// What all random numbers come from.
     public var seed: UInt64

@@ -131,28 +131,19 @@ public final class PostTrainingRun {
         _ attention: TrainingMode.Attention,
         _ workers: Workers
     ) throws -> [(outcome: Float, length: Int)] {
-        let stream = TaskStream(
-            seed: recipe.seed,
-            split: .evaluation,
-            questions: stage.questions,
-            tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact,
-            restatements: stage.restatements ?? 0,
-            mostFacts: stage.mostFacts
-        )
+        let stream = stage.stream(seed: recipe.seed, .evaluation)
         let options = RolloutOptions(
             maxTokens: stage.policy?.answerTokens ?? 1,
-            attention: attention == .dense ? .dense : .sparse,
-            endTokens: [TaskVocabulary.end]
+            attention: attention.answering
         )
         let seed = recipe.seed
         return try workers.map(count: questions) { index in
-            let item = stream.item(kind, index, length: stage.length)
-            guard let question = item.questions.first else { return (0, 0) }
-            let prompt = Array(item.tokens[..<question.answer.lowerBound])
-            let answer = Array(
-                try model.rollout(prompt, options: options, seed: seed &+ UInt64(index)).answer
+            let (rollout, outcome) = try model.rollout(
+                stream.item(kind, index, length: stage.length),
+                options: options,
+                seed: seed &+ UInt64(index)
             )
-            return (item.outcome(of: answer, to: question), answer.count)
+            return (outcome, rollout.answer.count)
         }
     }
 }

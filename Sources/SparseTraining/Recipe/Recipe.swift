@@ -236,6 +236,18 @@ extension Recipe.Stage {
         TaskKind.allCases.compactMap { kind in mixture[kind.rawValue].map { (kind, $0) } }
     }
 
+    /// Where its texts come from.
+    func stream(seed: UInt64, _ split: TaskStream.Split) -> TaskStream {
+        TaskStream(
+            seed: seed,
+            split: split,
+            questions: questions,
+            tokensPerFact: tokensPerFact ?? TaskStream.tokensPerFact,
+            restatements: restatements ?? 0,
+            mostFacts: mostFacts
+        )
+    }
+
     fileprivate func validate() throws(RecipeFault) {
         let limits: [(String, Int, ClosedRange<Int>)] = [
             ("steps", steps, 1...10_000_000), ("sequences", sequences, 1...4096),
@@ -302,7 +314,8 @@ extension Recipe.Stage {
     }
 }
 
-private func require(
+/// Refuses a value that a recipe cannot have.
+func require(
     _ condition: Bool,
     _ field: String,
     _ found: some CustomStringConvertible,

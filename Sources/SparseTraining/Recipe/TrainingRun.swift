@@ -14,6 +14,7 @@ public import SparseInference
 /// | `state/` | parameters, optimizer and position, replaced as a whole |
 /// | `current/` | the model of the last state, in Hugging Face form, to look at |
 /// | `NAME/` | the model after the stage of this name |
+/// | `.policy/`, `.reference/` | in `policyOptimization`: the model that answers, and the one the stage began with |
 public final class TrainingRun {
     /// What is carried out.
     public let recipe: Recipe
@@ -265,7 +266,7 @@ public final class TrainingRun {
     /// Draws answers to the questions of a step, and moves the parameters to the better ones.
     private func optimize(_ policy: PolicySettings, _ stage: Recipe.Stage, _ items: [TaskItem]) throws -> Done
     {
-        let step = try PolicyStep(configuration, stage, workers: workers)
+        let step = try PolicyStep(configuration, policy, mode: stage.mode, workers: workers)
         let reference =
             policy.divergenceWeight == 0
             ? ParameterSet()
@@ -302,14 +303,7 @@ public final class TrainingRun {
 
     /// The sequences of the next step, by the run's seed and their numbers alone.
     private func items(_ stage: Recipe.Stage) -> [TaskItem] {
-        let stream = TaskStream(
-            seed: recipe.seed,
-            split: .training,
-            questions: stage.questions,
-            tokensPerFact: stage.tokensPerFact ?? TaskStream.tokensPerFact,
-            restatements: stage.restatements ?? 0,
-            mostFacts: stage.mostFacts
-        )
+        let stream = stage.stream(seed: recipe.seed, .training)
         let shares = stage.shares
         let total = shares.reduce(0) { $0 + $1.share }
         return (0..<stage.sequences).map { offset in

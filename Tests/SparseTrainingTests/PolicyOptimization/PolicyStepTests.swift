@@ -36,17 +36,8 @@ final class PolicyStepTests: XCTestCase {
         )
     }
 
-    private func stage(_ policy: PolicySettings) throws -> Recipe.Stage {
-        let text = """
-            {"seed": 1, "initialDeviation": 0.1, "stages": [{"name": "policy", "kind": "policyOptimization", "steps": 1,
-             "sequences": 2, "length": 96, "mixture": {"copy": 1}, "questions": 1,
-             "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"},
-             "policy": {"answers": 2, "answerTokens": 4, "advantage": "meanOnly", "clip": 0.2, "divergenceWeight": 0,
-                        "divergence": "plain"}}]}
-            """
-        var stage = try Recipe(Data(text.utf8), file: "recipe.json").stages[0]
-        stage.policy = policy
-        return stage
+    private func step(_ settings: PolicySettings, workers: Workers = .one) throws -> PolicyStep {
+        try PolicyStep(configuration, settings, mode: .sparseTraining, workers: workers)
     }
 
     /// Long texts, so that the indexers choose, with a question each.
@@ -194,7 +185,7 @@ final class PolicyStepTests: XCTestCase {
     }
 
     func testGradientsAreSlopesOfTheLoss() throws {
-        let step = try PolicyStep(configuration, stage(settings), workers: .one)
+        let step = try step(settings)
         let reference = try ParameterSet(random: configuration, deviation: 0.3, seed: 6)
         let answers = try answers(step, reference: reference)
         XCTAssertEqual(answers.count, 6)
@@ -226,7 +217,7 @@ final class PolicyStepTests: XCTestCase {
     }
 
     func testNoGradientOfRewardsReachesTheIndexers() throws {
-        let step = try PolicyStep(configuration, stage(settings), workers: .one)
+        let step = try step(settings)
         let answers = try answers(step, reference: parameters)
         let turned = answers.map { answer in
             var answer = answer
@@ -241,9 +232,8 @@ final class PolicyStepTests: XCTestCase {
     }
 
     func testAnyNumberOfThreadsGivesTheSameBits() throws {
-        let stage = try stage(settings)
         let results = try [1, 2, 5].map { count in
-            let step = try PolicyStep(configuration, stage, workers: Workers(count: count))
+            let step = try step(settings, workers: Workers(count: count))
             return try step(answers(step, reference: parameters), parameters)
         }
         for result in results.dropFirst() {
@@ -265,7 +255,7 @@ final class PolicyStepTests: XCTestCase {
 
     func testAnswersGetBetter() throws {
         let settings = PolicySettings(answers: 8, answerTokens: 4, updates: 2, offPolicyLimit: 0.5)
-        let step = try PolicyStep(configuration, stage(settings), workers: .all)
+        let step = try step(settings, workers: .all)
         var optimizer = AdamW(.init(beta2: 0.95))
         var rewards: [Double] = []
         for round in 0..<12 {
@@ -297,7 +287,7 @@ final class PolicyStepTests: XCTestCase {
 
     func testOutcomesAreThoseOfTheQuestionsJudge() throws {
         let settings = PolicySettings(answers: 4, answerTokens: 2)
-        let step = try PolicyStep(configuration, stage(settings), workers: .one)
+        let step = try step(settings)
         let items = items(2).map { item in
             var item = item
             item.questions[0].judge = EvenTokens()
