@@ -65,11 +65,11 @@ struct CurveCommand: ParsableCommand {
 extension CurveCommand {
     /// Checks, times, and puts the report together.
     private func measure() throws -> Report {
-        let workers = try options.workers
+        let workers = try options.common.workers
         let quick = options.quick
         let positions = options.positions ?? (quick ? .quick : .standard)
         let shape = try LayerShape.deepSeekV32()
-        let noise = Noise(seed: options.seed, workers: workers)
+        let noise = Noise(seed: options.common.seed, workers: workers)
         let machine = Machine(threads: workers.count)
         let progress = Progress()
         defer { progress.show("") }
@@ -112,7 +112,7 @@ extension CurveCommand {
             measurements: measurements,
             crossings: crossings(in: measurements, shape: shape),
             chunk: chunk,
-            seed: options.seed
+            seed: options.common.seed
         )
     }
 }

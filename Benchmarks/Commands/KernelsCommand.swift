@@ -26,7 +26,7 @@ struct KernelsCommand: ParsableCommand {
     }
 
     private func measure() throws -> Report {
-        let run = try KernelRun(options, workers: options.workers)
+        let run = try KernelRun(options, workers: options.common.workers)
         return try run.measure { name in filter.map { name.contains($0) } ?? true }
     }
 }
@@ -41,7 +41,7 @@ struct KernelRun {
     init(_ options: RunOptions, workers: Workers) throws {
         self.options = options
         self.workers = workers
-        noise = Noise(seed: options.seed, workers: workers)
+        noise = Noise(seed: options.common.seed, workers: workers)
         shape = try LayerShape.deepSeekV32()
     }
 
@@ -90,7 +90,7 @@ struct KernelRun {
             measurements: measurements,
             crossings: [],
             chunk: KernelSuite.chunk,
-            seed: options.seed
+            seed: options.common.seed
         )
     }
 

@@ -28,34 +28,22 @@ struct MemoryCommand: ParsableCommand {
     @Option(help: "The most working memory allowed, in MiB.")
     var budget = 256
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "The seed of all inputs.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
+    @OptionGroup var common: CommonOptions
 
     mutating func validate() throws {
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard chunk >= 1 else { throw ValidationError("--chunk must be at least 1.") }
     }
 
     func run() throws {
         let rows = try reportingFailure { try measure() }
-        if let json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try write(try encoder.encode(rows) + Data("\n".utf8), to: json)
-        }
+        try common.finish(rows)
         guard rows.allSatisfy({ $0.scratchBytes <= budget << 20 }) else { throw ExitCode.failure }
     }
 
     private func measure() throws -> [MemorySuite.Row] {
-        let workers = try threads.map { try Workers(count: $0) } ?? .all
+        let workers = try common.workers
         let shape = try LayerShape.deepSeekV32()
-        let noise = Noise(seed: seed, workers: workers)
+        let noise = Noise(seed: common.seed, workers: workers)
         print(Machine(threads: workers.count).summary)
         print("\nsparse prefill, chunk of \(chunk), MiB; budget \(budget) MiB of working memory\n")
         print("  precision   position   caches   result   working memory   scores of all heads, not kept")

@@ -27,13 +27,7 @@ struct ModelCommand: ParsableCommand {
     )
     var precision = "bfloat16"
 
-    @Option(
-        help: "How caches store numbers: float32, bfloat16 or float8; what the precision says when not given."
-    )
-    var cache: CacheFormat?
-
-    @Option(help: "sparse: the tokens the indexer selects; dense: all of them.")
-    var attention = AttentionMode.sparse
+    @OptionGroup var options: ModelRunOptions
 
     @Option(help: "Lengths of the sequence, such as 1K,32K,131072.", transform: Positions.init(argument:))
     var positions = Positions.model
@@ -47,17 +41,9 @@ struct ModelCommand: ParsableCommand {
     @Option(help: "Sequences decoded together, against one.")
     var sequences = 8
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "The seed of weights and tokens.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
+    @OptionGroup var common: CommonOptions
 
     mutating func validate() throws {
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard chunk >= 1 else { throw ValidationError("--chunk must be at least 1.") }
         guard sequences >= 1 else { throw ValidationError("--sequences must be at least 1.") }
         guard decode >= 1 else { throw ValidationError("--decode must be at least 1.") }
@@ -69,7 +55,7 @@ struct ModelCommand: ParsableCommand {
     func run() throws {
         let report = try reportingFailure { try measure() }
         print(report.table)
-        if let json { try write(report.json(), to: json) }
+        try common.finish(report)
     }
 }
 
@@ -77,7 +63,7 @@ struct ModelCommand: ParsableCommand {
 
 extension ModelCommand {
     private func measure() throws -> ModelReport {
-        let workers = try threads.map { try Workers(count: $0) } ?? .all
+        let workers = try common.workers
         let progress = Progress()
         defer { progress.show("") }
         let machine = Machine(threads: workers.count)
@@ -90,14 +76,14 @@ extension ModelCommand {
         let suite = ModelSuite(
             model: model,
             chunk: chunk,
-            cacheFormat: cache,
-            attention: attention,
+            cacheFormat: options.cache,
+            attention: options.attention,
             decodedTokens: decode,
             sequences: sequences
         )
         let clock = ContinuousClock.now
         let total = positions.values.last ?? 0
-        let rows = try suite.run(positions.values, seed: seed) { done in
+        let rows = try suite.run(positions.values, seed: common.seed) { done in
             let seconds = (ContinuousClock.now - clock).milliseconds / 1000
             progress.show(String(format: "prefilled \(done) of \(total) tokens, %.0f s", seconds))
         }
@@ -107,7 +93,7 @@ extension ModelCommand {
             ceilings: [start, probe.measure(repetitions: 5)],
             model: folder.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "mini",
             precision: precision,
-            attention: attention.rawValue,
+            attention: options.attention.rawValue,
             chunk: chunk,
             weightBytesPerToken: model.weightBytesPerToken,
             rows: rows
@@ -129,7 +115,7 @@ extension ModelCommand {
         let temporary = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: temporary, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: temporary) }
-        try RandomCheckpoint.write(to: temporary, noise: Noise(seed: seed, workers: workers))
+        try RandomCheckpoint.write(to: temporary, noise: Noise(seed: common.seed, workers: workers))
         return try LanguageModel(contentsOf: temporary, precision: precision, workers: workers)
     }
 }
@@ -185,11 +171,5 @@ private struct ModelReport: Encodable {
         return cells.map { text, width in
             String(repeating: " ", count: max(0, width - text.count)) + text
         }.joined(separator: " ")
-    }
-
-    func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 }

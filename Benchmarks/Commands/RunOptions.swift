@@ -2,10 +2,9 @@ import ArgumentParser
 import Foundation
 import SparseAttention
 
-/// The options of every suite.
+/// The options of suites whose report can be compared with an earlier one.
 struct RunOptions: ParsableArguments {
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
+    @OptionGroup var common: CommonOptions
 
     @Option(
         help: "Lengths of the sequence, such as 1K,32K,131072.",
@@ -15,12 +14,6 @@ struct RunOptions: ParsableArguments {
 
     @Flag(help: "A few short positions and few repetitions: seconds instead of a minute.")
     var quick = false
-
-    @Option(help: "The seed of all inputs.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
 
     @Option(
         help: ArgumentHelp(
@@ -34,18 +27,12 @@ struct RunOptions: ParsableArguments {
     var margin = 15.0
 
     mutating func validate() throws {
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard margin >= 0 else { throw ValidationError("--margin must not be negative.") }
-    }
-
-    /// The threads asked for.
-    var workers: Workers {
-        get throws { try threads.map { try Workers(count: $0) } ?? .all }
     }
 
     /// Writes the report and compares it, as asked.
     func finish(_ report: Report) throws {
-        if let json { try write(report.json(), to: json) }
+        if let json = common.json { try write(report.json(), to: json) }
         guard let baseline else { return }
         let comparison = try Baseline(contentsOf: baseline).compare(report, margin: margin / 100)
         print(comparison.table)

@@ -23,13 +23,7 @@ struct SessionCommand: ParsableCommand {
     @Option(help: "float32, bfloat16, deployed-bfloat16 and so on, as for dsa-bench model.")
     var precision = "float32"
 
-    @Option(
-        help: "How caches store numbers: float32, bfloat16 or float8; what the precision says when not given."
-    )
-    var cache: CacheFormat?
-
-    @Option(help: "sparse: the tokens the indexer selects; dense: all of them.")
-    var attention = AttentionMode.sparse
+    @OptionGroup var options: ModelRunOptions
 
     @Option(help: "Lengths of the document, such as 1K,16K.", transform: Positions.init(argument:))
     var positions = Positions.session
@@ -40,17 +34,9 @@ struct SessionCommand: ParsableCommand {
     @Option(help: "The most that loading may take, in percent of reading.")
     var limit = 2.0
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "The seed of the documents.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
+    @OptionGroup var common: CommonOptions
 
     mutating func validate() throws {
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard repetitions >= 1 else { throw ValidationError("--repetitions must be at least 1.") }
         guard LanguageModel.Precision(name: precision) != nil else {
             throw ValidationError("--precision '\(precision)' is none of those listed.")
@@ -59,11 +45,7 @@ struct SessionCommand: ParsableCommand {
 
     func run() throws {
         let rows = try reportingFailure { try measure() }
-        if let json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try write(try encoder.encode(rows) + Data("\n".utf8), to: json)
-        }
+        try common.finish(rows)
         guard rows.allSatisfy(isWithin) else { throw ExitCode.failure }
     }
 
@@ -72,7 +54,7 @@ struct SessionCommand: ParsableCommand {
             throw Failure(description: "no precision \(precision)")
         }
         let progress = Progress()
-        let workers = try threads.map { try Workers(count: $0) } ?? .all
+        let workers = try common.workers
         let model = try LanguageModel(
             contentsOf: URL(fileURLWithPath: folder, isDirectory: true),
             precision: precision,
@@ -80,20 +62,20 @@ struct SessionCommand: ParsableCommand {
         )
         let suite = SessionSuite(
             model: model,
-            attention: attention,
-            cacheFormat: cache,
+            attention: options.attention,
+            cacheFormat: options.cache,
             repetitions: repetitions
         )
         print(Machine(threads: workers.count).summary)
         print(
-            "\n\(model.precision), \(attention.rawValue) attention; loading may take \(limit) % of reading\n"
+            "\n\(model.precision), \(options.attention.rawValue) attention; loading may take \(limit) % of reading\n"
         )
         print(" document   prefill s   write ms   load ms   share   file MiB   answers")
         let temporary = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: temporary, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: temporary) }
         return try positions.values.map { length in
-            let row = try suite.row(length: length, seed: seed, in: temporary) { done in
+            let row = try suite.row(length: length, seed: common.seed, in: temporary) { done in
                 progress.show("read \(done) of \(length) tokens")
             }
             progress.show("")

@@ -22,15 +22,15 @@ struct ThreadsCommand: ParsableCommand {
     }
 
     private func measure() throws -> Bool {
-        let most = try options.workers.count
+        let most = try options.common.workers.count
         let counts = (0...).lazy.map { 1 << $0 }.prefix { $0 < most } + [most]
         let shape = try LayerShape.deepSeekV32()
-        let noise = Noise(seed: options.seed, workers: try options.workers)
+        let noise = Noise(seed: options.common.seed, workers: try options.common.workers)
         let position = options.positions?.values.last ?? (options.quick ? 8192 : 32768)
         let layer = try LayerPair(shape: shape, precision: precision, capacity: position, noise: noise)
         try layer.grow(to: position)
         print(Machine(threads: most).summary)
-        let probe = CeilingProbe(workers: try options.workers)
+        let probe = CeilingProbe(workers: try options.common.workers)
         let repetitions = options.quick ? 1 : 5
         print("ceilings at start: \(probe.measure(repetitions: repetitions))")
         defer { print("ceilings at end: \(probe.measure(repetitions: repetitions))") }

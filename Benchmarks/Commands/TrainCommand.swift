@@ -27,34 +27,23 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "How often each step runs.")
     var repetitions = 3
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "The seed of parameters and tokens.")
-    var seed: UInt64 = 1
-
-    @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
-    var json: String?
+    @OptionGroup var common: CommonOptions
 
     mutating func validate() throws {
-        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be 1 to 1024.") }
         guard repetitions >= 1 else { throw ValidationError("--repetitions must be at least 1.") }
     }
 
     func run() throws {
         let rows = try reportingFailure { try measure() }
-        guard let json else { return }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try write(try encoder.encode(rows) + Data("\n".utf8), to: json)
+        try common.finish(rows)
     }
 
     private func measure() throws -> [TrainSuite.Row] {
-        let workers = try threads.map { try Workers(count: $0) } ?? .all
+        let workers = try common.workers
         let configuration = try ModelConfiguration(contentsOf: URL(fileURLWithPath: config))
         let suite = TrainSuite(
             model: try TrainableModel(configuration, topK: topK, workers: workers),
-            parameters: try ParameterSet(random: configuration, deviation: 0.05, seed: seed),
+            parameters: try ParameterSet(random: configuration, deviation: 0.05, seed: common.seed),
             repetitions: repetitions
         )
         let probe = CeilingProbe(workers: workers)
@@ -66,7 +55,7 @@ struct TrainCommand: ParsableCommand {
         )
         print("  length       dense      sparse   ratio   sparse tokens/s   working memory, MiB")
         let rows = try positions.values.map { length in
-            let row = try suite.row(length, seed: seed)
+            let row = try suite.row(length, seed: common.seed)
             print(line(row))
             return row
         }
