@@ -2,20 +2,7 @@ import Foundation
 import XCTest
 
 /// `dsa compare` as a process, with the model that comes along: its k is 1,024.
-final class CompareCommandTests: XCTestCase {
-    private var folder = URL(fileURLWithPath: "/")
-
-    override func setUpWithError() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    override func tearDown() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
-
+final class CompareCommandTests: CommandLineTestCase {
     /// Writes a text of about 20 tokens a sentence.
     private func write(sentences: Int) throws -> String {
         let text = (0..<sentences).map {

@@ -2,21 +2,9 @@ import Foundation
 import XCTest
 
 /// `dsa chat` and sessions of `dsa generate` as processes, with the model that comes along.
-final class ConversationCommandTests: XCTestCase {
-    private var folder = URL(fileURLWithPath: "/")
+final class ConversationCommandTests: CommandLineTestCase {
     private let text =
         "Ada goes to the mill and buys bread soon. The brass key is in the cellar. Karl draws fish again."
-
-    override func setUpWithError() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    override func tearDown() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
     func testAConversationInTheTerminal() throws {
         let dsa = try CommandLine()

@@ -2,20 +2,7 @@ import Foundation
 import XCTest
 
 /// `dsa demo` as a process, with the model that comes along.
-final class DemoCommandTests: XCTestCase {
-    private var folder = URL(fileURLWithPath: "/")
-
-    override func setUpWithError() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    override func tearDown() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
-
+final class DemoCommandTests: CommandLineTestCase {
     func testTheModelFindsNeedlesAndTheFiguresAreJSON() throws {
         let result = try CommandLine().run([
             "demo", "--length", "2400", "--questions", "4", "--json", "--page", path("page.html"),

@@ -3,19 +3,11 @@ import TestSupport
 import XCTest
 
 /// `dsa posttrain` as a process, with a tiny model that `dsa train` made.
-final class PosttrainCommandTests: XCTestCase {
-    private var folder = URL(fileURLWithPath: "/")
-
+final class PosttrainCommandTests: CommandLineTestCase {
     override func setUpWithError() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try super.setUpWithError()
         try TinyRun.write(to: folder)
     }
-
-    override func tearDown() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
     private static let rate = """
         "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"}

@@ -2,12 +2,9 @@ import Foundation
 import XCTest
 
 /// `dsa train` and `dsa evaluate` as processes.
-final class TrainCommandTests: XCTestCase {
-    private var folder = URL(fileURLWithPath: "/")
-
+final class TrainCommandTests: CommandLineTestCase {
     override func setUpWithError() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try super.setUpWithError()
         let configuration = """
             {"model_type": "deepseek_v32", "architectures": ["DeepseekV32ForCausalLM"], "vocab_size": 760,
              "hidden_size": 8, "intermediate_size": 8, "moe_intermediate_size": 4, "num_hidden_layers": 1,
@@ -28,12 +25,6 @@ final class TrainCommandTests: XCTestCase {
         try Data(configuration.utf8).write(to: folder.appendingPathComponent("config.json"))
         try Data(recipe.utf8).write(to: folder.appendingPathComponent("recipe.json"))
     }
-
-    override func tearDown() {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
     private func train(_ out: String) -> [String] {
         ["train", path("recipe.json"), "--out", path(out), "--save-every", "0.02"]
