@@ -49,7 +49,8 @@ public struct TaskEvaluation {
     /// - Parameter model: the model.
     /// - Throws: `RecipeFault.invalid` when it has too few.
     package static func requireVocabulary(of model: LanguageModel) throws(RecipeFault) {
-        let (found, needed) = (model.configuration.vocabularySize, TaskVocabulary().count)
+        let found = model.configuration.vocabularySize
+        let needed = TaskVocabulary(limit: found).count
         guard found >= needed else {
             throw .invalid(
                 field: "vocab_size",
@@ -136,7 +137,7 @@ public struct TaskEvaluation {
             }
             for question in item.questions {
                 // Every token is judged, for the loss.
-                let right = question.answer.map(judge).allSatisfy { $0 }
+                let right = question.turns.joined().map(judge).allSatisfy { $0 }
                 score.right += right ? 1 : 0
                 score.questions += 1
             }

@@ -5,10 +5,10 @@ package protocol AnswerJudge: Sendable {
     /// Judges an answer.
     ///
     /// - Parameters:
-    ///   - answer: its tokens, an end token included if it came to one; anything at all can be among them.
-    ///   - expected: the tokens of the answer the question comes with, the end token included.
+    ///   - turns: its tokens, turn by turn, an end token included if a turn came to one; anything at all can be among them.
+    ///   - expected: the turns of the answer the question comes with, end tokens included.
     /// - Returns: 0 … 1, and 1 for right answers only, that of the question among them.
-    func outcome(of answer: [Int], expected: [Int]) -> Float
+    func outcome(of turns: [[Int]], expected: [[Int]]) -> Float
 }
 
 /// 1 for the very tokens that are expected.
@@ -17,24 +17,25 @@ package struct ExactMatch: AnswerJudge {
     package init() {}
 
     /// 1 or 0.
-    package func outcome(of answer: [Int], expected: [Int]) -> Float {
-        answer == expected ? 1 : 0
+    package func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
+        turns == expected ? 1 : 0
     }
 }
 
-/// 1 for what is expected behind the end of thinking, whatever has been thought.
+/// 1 for what is expected behind the end of thinking of the last turn, whatever has been thought.
 package struct FinalAnswer: AnswerJudge {
     /// A judge.
     package init() {}
 
     /// 1 or 0; an answer that never ends to think is none.
-    package func outcome(of answer: [Int], expected: [Int]) -> Float {
-        guard let final = Self.final(answer) else { return 0 }
+    package func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
+        guard let final = Self.final(turns) else { return 0 }
         return final == Self.final(expected) ? 1 : 0
     }
 
-    private static func final(_ answer: [Int]) -> ArraySlice<Int>? {
-        answer.firstIndex(of: TaskVocabulary.endOfThinking).map { answer[($0 + 1)...] }
+    private static func final(_ turns: [[Int]]) -> ArraySlice<Int>? {
+        guard let last = turns.last else { return nil }
+        return last.firstIndex(of: TaskVocabulary.endOfThinking).map { last[($0 + 1)...] }
     }
 }
 
@@ -66,8 +67,8 @@ package struct ProgramTests: AnswerJudge {
     }
 
     /// A multiple of 1 over the number of tests; 0 for what is no program, or does not come to its end.
-    package func outcome(of answer: [Int], expected: [Int]) -> Float {
-        guard answer.last == TaskVocabulary.end,
+    package func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
+        guard let answer = turns.last, answer.last == TaskVocabulary.end,
             let text = vocabulary.text(Array(answer.dropLast())),
             let program = try? StackProgram(text)
         else { return 0 }

@@ -67,11 +67,11 @@ struct Distillation {
 extension TaskItem {
     /// The conversation up to its first question, with an answer that counts.
     fileprivate func answered(by rollout: Rollout) -> TaskItem {
-        let (prompt, answer) = (rollout.promptTokens, rollout.answer.count)
         var item = self
         item.tokens = rollout.tokens
-        item.weights = [Float](repeating: 0, count: prompt) + [Float](repeating: 1, count: answer)
-        item.questions = [Question(answer: rollout.answer.indices, needles: [])]
+        item.weights = [Float](repeating: 0, count: rollout.tokens.count)
+        for token in rollout.turns.joined() { item.weights[token] = 1 }
+        item.questions = [Question(turns: rollout.turns)]
         return item
     }
 }

@@ -26,8 +26,8 @@ public struct PolicySettings: Equatable, Sendable, Codable {
     public var offPolicyLimit: Float?
     /// Whether experts and selections of the rollout are used in training; they are when nil.
     public var replays: Bool?
-    /// What an answer of `answerTokens` tokens loses, shorter ones in proportion; nothing when nil.
-    public var lengthPenalty: Float?
+    /// What the parts of the reward count for; how right an answer is alone when nil.
+    public var rewards: RewardWeights?
 
     /// Settings.
     public init(
@@ -41,7 +41,7 @@ public struct PolicySettings: Equatable, Sendable, Codable {
         divergence: GroupRelativePolicy.Divergence = .ratioWeighted,
         offPolicyLimit: Float? = nil,
         replays: Bool? = nil,
-        lengthPenalty: Float? = nil
+        rewards: RewardWeights? = nil
     ) {
         self.answers = answers
         self.answerTokens = answerTokens
@@ -53,7 +53,7 @@ public struct PolicySettings: Equatable, Sendable, Codable {
         self.divergence = divergence
         self.offPolicyLimit = offPolicyLimit
         self.replays = replays
-        self.lengthPenalty = lengthPenalty
+        self.rewards = rewards
     }
 
     /// The same with a value in every field that may be left out.
@@ -63,7 +63,7 @@ public struct PolicySettings: Equatable, Sendable, Codable {
         full.updates = updates ?? 1
         full.offPolicyLimit = offPolicyLimit ?? 0
         full.replays = replays ?? true
-        full.lengthPenalty = lengthPenalty ?? 0
+        full.rewards = (rewards ?? .init()).withEveryField
         return full
     }
 
@@ -77,10 +77,10 @@ public struct PolicySettings: Equatable, Sendable, Codable {
         try require(clip > 0 && clip < 1, field + "clip", clip, "above 0, below 1")
         for (name, value) in [
             ("divergenceWeight", divergenceWeight), ("offPolicyLimit", offPolicyLimit ?? 0),
-            ("lengthPenalty", lengthPenalty ?? 0),
         ] {
             try require(value >= 0 && value.isFinite, field + name, value, "a number of at least 0")
         }
+        try rewards?.validate(field + "rewards")
     }
 }
 

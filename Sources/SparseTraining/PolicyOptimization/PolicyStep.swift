@@ -67,7 +67,7 @@ struct PolicyStep: Sendable {
             return Answer(
                 rollout: rollout,
                 isRight: outcome == 1,
-                reward: reward(Array(rollout.answer), outcome: outcome),
+                reward: reward(rollout.answer, to: items[index / group], outcome: outcome),
                 reference: settings.divergenceWeight == 0
                     ? [] : try logProbabilities(of: rollout, under: reference)
             )
@@ -85,16 +85,12 @@ struct PolicyStep: Sendable {
     private func logProbabilities(of rollout: Rollout, under parameters: ParameterSet) throws -> [Float] {
         let all = try model.logProbabilities(
             rollout.tokens,
-            candidates: candidates(of: rollout),
+            candidates: rollout.allCandidates,
             replay: replay(of: rollout),
             parameters,
             attention: mode.attention
         )
-        return Array(all.suffix(rollout.answer.count))
-    }
-
-    private func candidates(of rollout: Rollout) -> [[Int]?] {
-        [[Int]?](repeating: nil, count: rollout.promptTokens - 1) + rollout.candidates
+        return rollout.drawn.map { all[$0 - 1] }
     }
 
     private func replay(of rollout: Rollout) -> Replay? {
@@ -150,7 +146,7 @@ struct PolicyStep: Sendable {
 
     private func measures(_ answers: [Answer]) -> PolicyMeasures {
         let count = Double(max(answers.count, 1))
-        let tokens = answers.reduce(0) { $0 + $1.rollout.answer.count }
+        let tokens = answers.reduce(0) { $0 + $1.rollout.logProbabilities.count }
         let entropy = answers.reduce(0.0) { $0 + $1.rollout.entropies.reduce(0) { $0 + Double($1) } }
         return PolicyMeasures(
             reward: answers.reduce(0) { $0 + Double($1.reward) } / count,
@@ -173,7 +169,7 @@ struct PolicyStep: Sendable {
             divergence: settings.divergence
         )
         var (part, gradients) = (Part(), ParameterSet())
-        let targets = zip(rollout.tokens.dropFirst(), candidates(of: rollout)).map {
+        let targets = zip(rollout.tokens.dropFirst(), rollout.allCandidates).map {
             Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
         }
         let outcome = try model.accumulate(
@@ -184,7 +180,8 @@ struct PolicyStep: Sendable {
             mode: mode,
             indexerWeight: 1 / Float(tokens),
             weigh: { losses in
-                let current = losses.suffix(rollout.answer.count).map { -$0 }
+                let drawn = rollout.drawn
+                let current = drawn.map { -losses[$0 - 1] }
                 let old = rollout.logProbabilities
                 let gaps = zip(current, old).map { abs(Double($0) - Double($1)) }
                 part.gap = gaps.max() ?? 0
@@ -208,8 +205,11 @@ struct PolicyStep: Sendable {
                 part.divergence = Double(policy.divergence(lines).loss)
                 part.clipped = result.clipped[0].count { $0 }
                 // The loss falls where log-probabilities rise: a target weighs minus their gradient.
-                let weights = result.gradient[0].map { -$0 / Float(count) }
-                return [Float](repeating: 0, count: losses.count - weights.count) + weights
+                var weights = [Float](repeating: 0, count: losses.count)
+                for (place, gradient) in zip(drawn, result.gradient[0]) {
+                    weights[place - 1] = -gradient / Float(count)
+                }
+                return weights
             },
             into: &gradients
         )
@@ -220,7 +220,7 @@ struct PolicyStep: Sendable {
     private func add(_ part: Part, to result: inout Result, of answers: [Answer]) {
         for name in part.gradients.names { result.gradients.accumulate(name, part.gradients[name]) }
         let count = Double(answers.count)
-        let tokens = Double(max(answers.reduce(0) { $0 + $1.rollout.answer.count }, 1))
+        let tokens = Double(max(answers.reduce(0) { $0 + $1.rollout.logProbabilities.count }, 1))
         result.loss += Double(part.loss) / count
         result.measures.divergence = result.measures.divergence.map { $0 + part.divergence / count }
         result.measures.gap = max(result.measures.gap, part.gap)

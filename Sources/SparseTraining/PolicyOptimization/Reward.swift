@@ -1,22 +1,49 @@
 /// Tells what an answer is worth.
 protocol Reward: Sendable {
     /// - Parameters:
-    ///   - answer: its tokens, an end token included if it came to one.
-    ///   - outcome: how right it is, 0 … 1, as the question's judge says.
+    ///   - answer: its tokens, turn by turn, an end token included if a turn came to one.
+    ///   - item: what was asked.
+    ///   - outcome: how right the answer is, 0 … 1, as the question's judge says.
     /// - Returns: the reward, of any scale: answers to one question are compared with one another.
-    func callAsFunction(_ answer: [Int], outcome: Float) -> Float
+    func callAsFunction(_ answer: [[Int]], to item: TaskItem, outcome: Float) -> Float
 }
 
-/// How right an answer is, less what its length costs.
+/// What the parts of a reward count for.
 ///
-/// Source: V3.2 report, "Mixed RL Training", names both parts; the form of the penalty is this package's.
-struct OutcomeReward: Reward {
-    /// What an answer of `longest` tokens loses, shorter ones in proportion.
-    let lengthPenalty: Float
+/// The outcome is what a question's judge says, by rule or by rubric; the judges are those of the tasks.
+///
+/// Source: V3.2 report, "Mixed RL Training", names the parts; the form of the length penalty is this package's.
+public struct RewardWeights: Equatable, Sendable, Codable {
+    /// How right an answer is; 1 when nil.
+    public var outcome: Float?
+    /// What an answer of `answerTokens` tokens loses, shorter ones in proportion; nothing when nil.
+    public var length: Float?
+
+    /// Weights.
+    public init(outcome: Float? = nil, length: Float? = nil) {
+        self.outcome = outcome
+        self.length = length
+    }
+
+    /// The same with a value in every field that may be left out.
+    var withEveryField: RewardWeights { RewardWeights(outcome: outcome ?? 1, length: length ?? 0) }
+
+    /// - Throws: `RecipeFault.invalid` naming the field that is out of range.
+    func validate(_ path: String) throws(RecipeFault) {
+        for (name, value) in [("outcome", outcome ?? 1), ("length", length ?? 0)] {
+            try require(value >= 0 && value.isFinite, "\(path).\(name)", value, "a number of at least 0")
+        }
+    }
+}
+
+/// The parts of a reward, weighted and added.
+struct WeightedReward: Reward {
+    let weights: RewardWeights
     /// The most tokens of an answer.
     let longest: Int
 
-    func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
-        outcome - lengthPenalty * Float(answer.count) / Float(longest)
+    func callAsFunction(_ answer: [[Int]], to item: TaskItem, outcome: Float) -> Float {
+        let tokens = answer.reduce(0) { $0 + $1.count }
+        return (weights.outcome ?? 1) * outcome - (weights.length ?? 0) * Float(tokens) / Float(longest)
     }
 }

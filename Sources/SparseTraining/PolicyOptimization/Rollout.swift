@@ -4,32 +4,40 @@ package import SparseInference
 
 /// An answer a policy wrote, with what training it needs: probabilities, what could have been drawn, what was decided.
 package struct Rollout: Sendable {
-    /// The question, then the answer, an end token included.
+    /// The question, then the policy's turns, end tokens included, with the replies between them.
     package let tokens: [Int]
-    /// The tokens of the question.
-    package let promptTokens: Int
-    /// The log-probability of each token of the answer, among its candidates.
+    /// Where the policy's turns lie.
+    package let turns: [Range<Int>]
+    /// The log-probability of each token the policy drew, among its candidates.
     package let logProbabilities: [Float]
-    /// The tokens each token of the answer was drawn from; nil for the whole vocabulary.
+    /// The tokens each was drawn from; nil for the whole vocabulary.
     package let candidates: [[Int]?]
-    /// Experts and selections of all tokens.
-    package let replay: Replay
     /// The entropy of each distribution drawn from, in nats.
     package let entropies: [Float]
+    /// Experts and selections of all tokens.
+    package let replay: Replay
 
-    /// The tokens of the answer.
-    package var answer: ArraySlice<Int> { tokens[promptTokens...] }
+    /// The places of the tokens the policy drew.
+    package var drawn: [Int] { Array(turns.joined()) }
+    /// The tokens each token but the first was drawn from; nil for the whole vocabulary, and where nothing was drawn.
+    var allCandidates: [[Int]?] {
+        var all = [[Int]?](repeating: nil, count: tokens.count - 1)
+        for (place, candidates) in zip(drawn, candidates) { all[place - 1] = candidates }
+        return all
+    }
+    /// What the policy wrote, turn by turn.
+    package var answer: [[Int]] { turns.map { Array(tokens[$0]) } }
 }
 
 /// How answers are drawn.
 package struct RolloutOptions: Equatable, Sendable {
-    /// The most tokens of an answer.
+    /// The most tokens of an answer, all its turns together.
     package var maxTokens: Int
     /// Draw among the fewest tokens whose probabilities add up to this.
     package var topP: Double
     /// Which tokens the attention sees.
     package var attention: AttentionMode
-    /// The tokens that end an answer.
+    /// The tokens that end a turn.
     package var endTokens: Set<Int>
 
     /// Options; logits are drawn from as they are, at temperature 1, so that probabilities are the policy's.
@@ -51,24 +59,37 @@ extension LanguageModel {
     ///
     /// - Parameters:
     ///   - prompt: the question, at least one token.
+    ///   - environment: replies to turns; nil where the first is the answer.
     ///   - options: how to draw.
     ///   - seed: the same seed draws the same answer.
-    /// - Returns: the answer, and what was decided on the way.
+    /// - Returns: the answer, and what was decided on the way. It ends early where no further reply fits in.
     /// - Throws: `SparseInferenceError.request` for a prompt that leaves no room, or logits that are no numbers.
-    package func rollout(_ prompt: [Int], options: RolloutOptions, seed: UInt64) throws -> Rollout {
-        let session = try Session(self, capacity: prompt.count + options.maxTokens)
+    package func rollout(
+        _ prompt: [Int],
+        environment: (any Environment)? = nil,
+        options: RolloutOptions,
+        seed: UInt64
+    ) throws -> Rollout {
+        let capacity =
+            environment == nil ? prompt.count + options.maxTokens : configuration.maxPositions
+        let session = try Session(self, capacity: capacity)
         let recorder = ReplayRecorder(layers: configuration.layers)
         let forward = ForwardOptions(attention: options.attention, probe: recorder.probe)
         var generator = SplitMix64(state: seed)
-        var (tokens, next) = (prompt, prompt)
+        var writer = TurnWriter(prompt)
         var draws: [Draw] = []
+        var next = prompt
         while true {
             let logits = try session.extendWithAllLogits(by: next, options: forward)
             // The last token is run, too: what it decides is part of the replay.
-            if draws.count == options.maxTokens
-                || draws.last.map({ options.endTokens.contains($0.token) }) == true
-            {
-                break
+            if draws.count == options.maxTokens || session.count == capacity { break }
+            if let end = draws.last?.token, options.endTokens.contains(end), !writer.isAtBeginning {
+                guard let reply = environment?.reply(to: writer.answer), !reply.isEmpty,
+                    session.count + reply.count < capacity
+                else { break }
+                writer.beginTurn(behind: reply)
+                next = reply
+                continue
             }
             let last = try logits.slice(logits.shape[0] - 1..<logits.shape[0]).elements
             guard last.allSatisfy(\.isFinite) else {
@@ -76,17 +97,44 @@ extension LanguageModel {
             }
             let draw = Draw(from: last, topP: options.topP, using: &generator)
             draws.append(draw)
-            tokens.append(draw.token)
+            writer.append(draw.token)
             next = [draw.token]
         }
         return Rollout(
-            tokens: tokens,
-            promptTokens: prompt.count,
+            tokens: writer.tokens,
+            turns: writer.turns.filter { !$0.isEmpty },
             logProbabilities: draws.map(\.logProbability),
             candidates: draws.map(\.candidates),
-            replay: try recorder.replay,
-            entropies: draws.map(\.entropy)
+            entropies: draws.map(\.entropy),
+            replay: try recorder.replay
         )
+    }
+}
+
+/// A conversation in which one side's turns are written token by token.
+private struct TurnWriter {
+    private(set) var tokens: [Int]
+    private(set) var turns: [Range<Int>]
+
+    init(_ prompt: [Int]) {
+        tokens = prompt
+        turns = [prompt.count..<prompt.count]
+    }
+
+    /// Whether the turn is still empty.
+    var isAtBeginning: Bool { turns[turns.count - 1].isEmpty }
+
+    /// What has been written, turn by turn.
+    var answer: [[Int]] { turns.map { Array(tokens[$0]) } }
+
+    mutating func append(_ token: Int) {
+        tokens.append(token)
+        turns[turns.count - 1] = turns[turns.count - 1].lowerBound..<tokens.count
+    }
+
+    mutating func beginTurn(behind reply: [Int]) {
+        tokens += reply
+        turns.append(tokens.count..<tokens.count)
     }
 }
 
@@ -106,8 +154,8 @@ extension LanguageModel {
             throw SparseInferenceError.request(.emptyPrompt)
         }
         let prompt = Array(item.tokens[..<question.answer.lowerBound])
-        let rollout = try rollout(prompt, options: options, seed: seed)
-        return (rollout, item.outcome(of: Array(rollout.answer), to: question))
+        let rollout = try rollout(prompt, environment: question.environment, options: options, seed: seed)
+        return (rollout, item.outcome(of: rollout.answer, to: question))
     }
 }
 

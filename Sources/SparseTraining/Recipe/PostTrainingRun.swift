@@ -143,7 +143,7 @@ public final class PostTrainingRun {
                 options: options,
                 seed: seed &+ UInt64(index)
             )
-            return (outcome, rollout.answer.count)
+            return (outcome, rollout.logProbabilities.count)
         }
     }
 }

@@ -43,7 +43,7 @@ public final class TrainingRun {
         self.configuration = try ModelConfiguration(contentsOf: configuration)
         self.folder = folder
         workers = try threads.map { try Workers(count: $0) } ?? .all
-        let vocabulary = TaskVocabulary()
+        let vocabulary = TaskVocabulary(limit: self.configuration.vocabularySize)
         guard vocabulary.count <= self.configuration.vocabularySize else {
             throw RecipeFault.invalid(
                 field: "vocab_size",
@@ -275,7 +275,7 @@ public final class TrainingRun {
             to: items,
             by: files.model(of: state.parameters, workers: workers),
             reference: reference,
-            reward: OutcomeReward(lengthPenalty: policy.lengthPenalty ?? 0, longest: policy.answerTokens),
+            reward: WeightedReward(weights: policy.rewards ?? .init(), longest: policy.answerTokens),
             seed: drawSeed
         )
         var first: Done?

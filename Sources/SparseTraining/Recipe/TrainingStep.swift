@@ -73,8 +73,10 @@ struct TrainingStep: Sendable {
             }
             if !part.outcome.losses.isEmpty {
                 for question in items[index].questions {
-                    answers.sum += question.answer.reduce(0) { $0 + Double(part.outcome.losses[$1 - 1]) }
-                    answers.count += question.answer.count
+                    for token in question.turns.joined() {
+                        answers.sum += Double(part.outcome.losses[token - 1])
+                        answers.count += 1
+                    }
                 }
             }
             indexer += part.outcome.indexerLosses.reduce(0) { $0 + $1.reduce(0) { $0 + Double($1) } }

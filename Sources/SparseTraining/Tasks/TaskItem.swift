@@ -38,22 +38,29 @@ package struct TaskItem: Sendable {
 
     /// A question, its answer, and where in the text it can be found.
     package struct Question: Sendable {
-        /// The tokens of the answer, end marker included.
-        package let answer: Range<Int>
+        /// What the answerer writes, turn by turn, each with its end marker: one turn, or more where an environment replies.
+        package let turns: [Range<Int>]
         /// The facts it follows from.
-        package let needles: [Range<Int>]
+        package var needles: [Range<Int>] = []
         /// Tells how right an answer is.
         package var judge: any AnswerJudge = ExactMatch()
+        /// What replies to a turn; nil where the first is the answer.
+        package var environment: (any Environment)?
+
+        /// From the answer's first token to its last, replies included.
+        package var answer: Range<Int> {
+            (turns.first?.lowerBound ?? 0)..<(turns.last?.upperBound ?? 0)
+        }
     }
 
     /// How right an answer to one of the questions is, 0 … 1.
     ///
     /// - Parameters:
-    ///   - answer: its tokens, an end token included if it came to one.
+    ///   - turns: its tokens, turn by turn, an end token included if a turn came to one.
     ///   - question: one of the item's.
     /// - Returns: what the question's judge says.
-    package func outcome(of answer: [Int], to question: Question) -> Float {
-        question.judge.outcome(of: answer, expected: Array(tokens[question.answer]))
+    package func outcome(of turns: [[Int]], to question: Question) -> Float {
+        question.judge.outcome(of: turns, expected: question.turns.map { Array(tokens[$0]) })
     }
 
     init(_ kind: TaskKind) {
@@ -155,7 +162,7 @@ struct ConversationWriter {
 
     /// Adds words that were stated before, as an answer of their own.
     mutating func recall(_ words: [String], needle: Range<Int>) {
-        item.questions.append(.init(answer: text(words, weight: 1), needles: [needle]))
+        item.questions.append(.init(turns: [text(words, weight: 1)], needles: [needle]))
     }
 
     /// Adds a question with its answer; the first belongs to the turn of the text.
@@ -175,7 +182,7 @@ struct ConversationWriter {
         }
         add(vocabulary.ids(turn.answer) + [TaskVocabulary.end], weight: 1)
         item.questions.append(
-            .init(answer: start..<item.tokens.count, needles: turn.needles, judge: turn.judge)
+            .init(turns: [start..<item.tokens.count], needles: turn.needles, judge: turn.judge)
         )
     }
 

@@ -11,6 +11,9 @@ import SparseInference
 /// | 0 … 6 | begin, end, padding, user, assistant, begin and end of thinking |
 /// | 7 … 262 | the bytes |
 /// | from 263 | numbers from 10 to 99, then words: behind a space, and as the beginning of a text where they are capitalised |
+/// | from 758 | what only the tasks of post-training need |
+///
+/// A model that has never met those tasks can do without the last ones.
 package struct TaskVocabulary: Sendable {
     /// The markers, in the order of their ids.
     package static let markers = [
@@ -30,14 +33,21 @@ package struct TaskVocabulary: Sendable {
     private static let firstByte = markers.count
     private static let firstPiece = firstByte + 256
 
+    /// What only the tasks of post-training need.
+    private static let laterPieces: [String] = []
+
     /// The vocabulary.
-    package init() {
+    ///
+    /// - Parameter limit: the most tokens; where all of them are more, those that only post-training needs are left out.
+    package init(limit: Int = .max) {
         let words =
             WordList.things + WordList.places + WordList.looks + WordList.deeds + WordList.goods
             + WordList.manners + WordList.ways + WordList.links + WordList.names
-        pieces =
+        let first =
             (10..<100).map(String.init) + words.map { " " + $0 }
             + words.filter { $0.first?.isUppercase == true }
+        let all = first + Self.laterPieces
+        pieces = Self.firstPiece + all.count <= limit ? all : first
         ids = Dictionary(uniqueKeysWithValues: pieces.enumerated().map { ($1, Self.firstPiece + $0) })
     }
 

@@ -8,7 +8,7 @@ extension FuzzTarget {
         // Any bytes can be an answer's tokens: they are judged, program or not.
         let judge = ProgramTests([.init(input: numbers, output: [])], vocabulary: Self.vocabulary)
         let ids = bytes.map(Int.init) + [TaskVocabulary.end]
-        precondition((0...1).contains(judge.outcome(of: ids, expected: [])))
+        precondition((0...1).contains(judge.outcome(of: [ids], expected: [])))
 
         let program = try StackProgram(String(decoding: bytes, as: UTF8.self))
         precondition(program.instructions.count <= StackProgram.longest)
@@ -26,7 +26,7 @@ extension FuzzTarget {
         precondition(output.count <= StackMachine().outputs)
         let right = ProgramTests([.init(input: numbers, output: output)], vocabulary: Self.vocabulary)
         let answer = bytes.map { TaskVocabulary.markers.count + Int($0) } + [TaskVocabulary.end]
-        precondition(right.outcome(of: answer, expected: []) == 1)
+        precondition(right.outcome(of: [answer], expected: []) == 1)
     }
 
     private static let vocabulary = TaskVocabulary()

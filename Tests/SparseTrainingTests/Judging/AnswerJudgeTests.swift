@@ -12,15 +12,15 @@ final class AnswerJudgeTests: XCTestCase {
     }
 
     func testAnExactMatchIsTheSameTokens() {
-        XCTAssertEqual(ExactMatch().outcome(of: tokens("ab"), expected: tokens("ab")), 1)
-        XCTAssertEqual(ExactMatch().outcome(of: tokens("ab", ends: false), expected: tokens("ab")), 0)
-        XCTAssertEqual(ExactMatch().outcome(of: [], expected: tokens("ab")), 0)
+        XCTAssertEqual(ExactMatch().outcome(of: [tokens("ab")], expected: [tokens("ab")]), 1)
+        XCTAssertEqual(ExactMatch().outcome(of: [tokens("ab", ends: false)], expected: [tokens("ab")]), 0)
+        XCTAssertEqual(ExactMatch().outcome(of: [], expected: [tokens("ab")]), 0)
     }
 
     func testOnlyWhatFollowsTheThinkingCounts() {
         let end = TaskVocabulary.endOfThinking
         let expected = tokens("1+1=2", ends: false) + [end] + tokens("2.")
-        func outcome(_ answer: [Int]) -> Float { FinalAnswer().outcome(of: answer, expected: expected) }
+        func outcome(_ answer: [Int]) -> Float { FinalAnswer().outcome(of: [answer], expected: [expected]) }
         XCTAssertEqual(outcome(expected), 1)
         XCTAssertEqual(outcome([end] + tokens("2.")), 1)
         XCTAssertEqual(outcome(tokens("1+1=3", ends: false) + [end] + tokens("2.")), 1)
@@ -36,7 +36,7 @@ final class AnswerJudgeTests: XCTestCase {
             (0..<4).map { ProgramTests.Test(input: [$0], output: [2 * $0]) },
             vocabulary: vocabulary
         )
-        func outcome(_ text: String) -> Float { judge.outcome(of: tokens(text), expected: []) }
+        func outcome(_ text: String) -> Float { judge.outcome(of: [tokens(text)], expected: []) }
         XCTAssertEqual(outcome("?2*!"), 1)
         XCTAssertEqual(outcome("?:+!"), 1, "another program as right")
         XCTAssertEqual(outcome("?!"), 0.25)
@@ -44,9 +44,9 @@ final class AnswerJudgeTests: XCTestCase {
         for text in ["", "?", "?2*!!", "?2*!0!", "x", "?2*!]", "1[1]"] {
             XCTAssertEqual(outcome(text), 0, text)
         }
-        XCTAssertEqual(judge.outcome(of: tokens("?2*!", ends: false), expected: []), 0)
+        XCTAssertEqual(judge.outcome(of: [tokens("?2*!", ends: false)], expected: []), 0)
         for strange in [TaskVocabulary.user, -1, vocabulary.count, .max, vocabulary.id("\n")] {
-            XCTAssertEqual(judge.outcome(of: [strange] + tokens("?2*!"), expected: []), 0, "\(strange)")
+            XCTAssertEqual(judge.outcome(of: [[strange] + tokens("?2*!")], expected: []), 0, "\(strange)")
         }
     }
 

@@ -55,7 +55,7 @@ final class PolicyStepTests: XCTestCase {
     ) throws -> (largest: Double, mean: Double) {
         let trained = try TrainableModel(configuration, workers: .one)
         let distances = try rollouts.flatMap { rollout in
-            let candidates = [[Int]?](repeating: nil, count: rollout.promptTokens - 1) + rollout.candidates
+            let candidates = rollout.allCandidates
             let all = try trained.logProbabilities(
                 rollout.tokens,
                 candidates: candidates,
@@ -63,8 +63,8 @@ final class PolicyStepTests: XCTestCase {
                 parameters,
                 attention: .sparse
             )
-            return zip(all.suffix(rollout.answer.count), rollout.logProbabilities).map {
-                abs(Double($0) - Double($1))
+            return zip(rollout.drawn, rollout.logProbabilities).map {
+                abs(Double(all[$0 - 1]) - Double($1))
             }
         }
         return (distances.max() ?? 0, distances.reduce(0, +) / Double(max(distances.count, 1)))
@@ -141,8 +141,8 @@ final class PolicyStepTests: XCTestCase {
 
     /// Rewards for nothing in particular, but different for each answer.
     private struct AnyReward: Reward {
-        func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
-            Float(answer.reduce(0) { ($0 * 31 + $1) % 17 })
+        func callAsFunction(_ answer: [[Int]], to item: TaskItem, outcome: Float) -> Float {
+            Float(answer.joined().reduce(0) { ($0 * 31 + $1) % 17 })
         }
     }
 
@@ -172,7 +172,7 @@ final class PolicyStepTests: XCTestCase {
                     replay: answer.rollout.replay,
                     parameters,
                     attention: .sparse
-                ).suffix(answer.rollout.answer.count)
+                ).suffix(answer.rollout.logProbabilities.count)
             )
         }
         let tokens = GroupRelativePolicy.Tokens(
@@ -244,12 +244,57 @@ final class PolicyStepTests: XCTestCase {
         }
     }
 
+    // MARK: Replies
+
+    /// Replies to the first two turns.
+    private struct TwoReplies: Environment {
+        func reply(to turns: [[Int]]) -> [Int]? {
+            turns.count < 3 ? [TaskVocabulary.user, 20 + turns.count, TaskVocabulary.assistant] : nil
+        }
+    }
+
+    /// A turn ends at every third token here, so that a random model comes to several.
+    private func conversations() throws -> [Rollout] {
+        let policy = try model(parameters, .float32)
+        let ends = Set((0..<configuration.vocabularySize).filter { $0.isMultiple(of: 3) })
+        let options = RolloutOptions(maxTokens: 12, endTokens: ends)
+        return try (0..<8).map { index in
+            try policy.rollout(
+                Array(30..<60),
+                environment: TwoReplies(),
+                options: options,
+                seed: UInt64(index)
+            )
+        }
+    }
+
+    func testRepliesStandBetweenTurns() throws {
+        let rollouts = try conversations()
+        XCTAssertTrue(rollouts.contains { $0.turns.count == 3 })
+        for rollout in rollouts {
+            XCTAssertEqual(Array(rollout.tokens[..<30]), Array(30..<60))
+            XCTAssertEqual(rollout.turns.first?.lowerBound, 30)
+            for (number, pair) in zip(rollout.turns, rollout.turns.dropFirst()).enumerated() {
+                XCTAssertEqual(
+                    Array(rollout.tokens[pair.0.upperBound..<pair.1.lowerBound]),
+                    TwoReplies().reply(to: Array(rollout.answer[...number]))
+                )
+            }
+            for turn in rollout.turns {
+                XCTAssertTrue(rollout.tokens[turn].dropLast().allSatisfy { !$0.isMultiple(of: 3) })
+            }
+            XCTAssertEqual(rollout.drawn.count, rollout.logProbabilities.count)
+            XCTAssertLessThanOrEqual(rollout.drawn.count, 12)
+        }
+        XCTAssertLessThan(try gap(rollouts, replays: true).largest, 2e-5)
+    }
+
     // MARK: Learning
 
     /// Better the more tokens are below 100.
     private struct SmallTokens: Reward {
-        func callAsFunction(_ answer: [Int], outcome: Float) -> Float {
-            Float(answer.filter { $0 < 100 }.count) / Float(answer.count)
+        func callAsFunction(_ answer: [[Int]], to item: TaskItem, outcome: Float) -> Float {
+            Float(answer.joined().filter { $0 < 100 }.count) / Float(answer.joined().count)
         }
     }
 
@@ -280,8 +325,8 @@ final class PolicyStepTests: XCTestCase {
 
     /// Right as far as it has tokens of a kind.
     private struct EvenTokens: AnswerJudge {
-        func outcome(of answer: [Int], expected: [Int]) -> Float {
-            Float(answer.count { $0.isMultiple(of: 2) }) / Float(answer.count)
+        func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
+            Float(turns.joined().count { $0.isMultiple(of: 2) }) / Float(turns.joined().count)
         }
     }
 
@@ -297,14 +342,14 @@ final class PolicyStepTests: XCTestCase {
             to: items,
             by: model(parameters),
             reference: ParameterSet(),
-            reward: OutcomeReward(lengthPenalty: 0.5, longest: 2),
+            reward: WeightedReward(weights: RewardWeights(length: 0.5), longest: 2),
             seed: 3
         )
         for answer in answers {
-            let tokens = Array(answer.rollout.answer)
+            let tokens = answer.rollout.answer
             let outcome = EvenTokens().outcome(of: tokens, expected: [])
             XCTAssertEqual(answer.isRight, outcome == 1)
-            XCTAssertEqual(answer.reward, outcome - 0.25 * Float(tokens.count))
+            XCTAssertEqual(answer.reward, outcome - 0.25 * Float(tokens.joined().count))
         }
         XCTAssertTrue(Set(answers.map(\.isRight)).count == 2, "some right, some wrong")
     }

@@ -158,6 +158,6 @@ final class PostTrainingTests: XCTestCase {
     }
 
     private struct AnyAnswer: AnswerJudge {
-        func outcome(of answer: [Int], expected: [Int]) -> Float { 1 }
+        func outcome(of turns: [[Int]], expected: [[Int]]) -> Float { 1 }
     }
 }

@@ -156,7 +156,7 @@ final class TrainingRunTests: XCTestCase {
               "learningRate": {"peak": 0.01, "end": 0, "warmUpSteps": 0, "shape": "constant"},
               "policy": {"answers": 3, "answerTokens": 4, "topP": 0.9, "advantage": "sampleDeviation", "clip": 0.2,
                          "divergenceWeight": 0.1, "divergence": "ratioWeighted", "updates": 2, "offPolicyLimit": 0.1,
-                         "lengthPenalty": 0.5}}]}
+                         "rewards": {"length": 0.5}}}]}
             """
         if let change { text = text.replacingOccurrences(of: change.from, with: change.to) }
         try Data(text.utf8).write(to: folder.appendingPathComponent("recipe.json"))
@@ -194,9 +194,9 @@ final class TrainingRunTests: XCTestCase {
             ("\"clip\": 0.2", "\"clip\": 1", "policy.policy.clip is 1.0, expected above 0, below 1"),
             ("\"divergenceWeight\": 0.1", "\"divergenceWeight\": -1", "expected a number of at least 0"),
             ("\"offPolicyLimit\": 0.1", "\"offPolicyLimit\": -1", "expected a number of at least 0"),
-            ("\"lengthPenalty\": 0.5", "\"lengthPenalty\": -1", "expected a number of at least 0"),
+            ("\"length\": 0.5", "\"length\": -1", "expected a number of at least 0"),
             ("\"answerTokens\": 4", "\"answerTokens\": 0", "policy.policy.answerTokens is 0"),
-            ("\"lengthPenalty\"", "\"lenghtPenalty\"", "stages[1].policy.lenghtPenalty: is not a field"),
+            ("\"rewards\"", "\"reward\"", "stages[1].policy.reward: is not a field"),
             ("\"kind\": \"policyOptimization\"", "\"kind\": \"sparseTraining\"", "policy.policy is given"),
             ("\"kind\": \"densePretraining\"", "\"kind\": \"policyOptimization\"", "dense.policy is missing"),
             ("\"needle\": 1", "\"prose\": 1", "policy.mixture is prose or phrases, expected tasks with"),

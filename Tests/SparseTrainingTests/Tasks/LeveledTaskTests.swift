@@ -32,16 +32,16 @@ final class LeveledTaskTests: XCTestCase {
             for item in items(kind) {
                 let turns = try turns(item)
                 for (question, turn) in zip(item.questions, turns) {
-                    XCTAssertEqual(item.outcome(of: turn.answer, to: question), 1, turn.question)
+                    XCTAssertEqual(item.outcome(of: [turn.answer], to: question), 1, turn.question)
                     var wrong = turn.answer
                     // What is written, or the number that is answered, becomes another.
                     let place = wrong.count - (kind == .programs ? 2 : 3)
                     wrong[place] = vocabulary.id(
                         kind == .programs ? "_" : wrong[place] == vocabulary.id("7") ? "8" : "7"
                     )
-                    XCTAssertLessThan(item.outcome(of: wrong, to: question), 1, turn.question)
+                    XCTAssertLessThan(item.outcome(of: [wrong], to: question), 1, turn.question)
                     for cut in [Array(turn.answer.dropLast()), [], [TaskVocabulary.end]] {
-                        XCTAssertLessThan(item.outcome(of: cut, to: question), 1, turn.question)
+                        XCTAssertLessThan(item.outcome(of: [cut], to: question), 1, turn.question)
                     }
                 }
             }
@@ -85,7 +85,7 @@ final class LeveledTaskTests: XCTestCase {
             // Neither the input itself nor what was shown first will do.
             for lazy in ["?!", "\(shown[0][0])!"] {
                 let answer = vocabulary.ids(try StackProgram(lazy).pieces) + [TaskVocabulary.end]
-                XCTAssertLessThan(item.outcome(of: answer, to: item.questions[0]), 1, turn.question)
+                XCTAssertLessThan(item.outcome(of: [answer], to: item.questions[0]), 1, turn.question)
             }
         }
         XCTAssertGreaterThan(programs.count, 100)
@@ -96,7 +96,7 @@ final class LeveledTaskTests: XCTestCase {
             // Pushed and dropped again.
             let other = "1_" + (try text(turns(item)[0].answer)) + ";"
             let answer = vocabulary.ids(try StackProgram(other).pieces) + [TaskVocabulary.end]
-            XCTAssertEqual(item.outcome(of: answer, to: item.questions[0]), 1, other)
+            XCTAssertEqual(item.outcome(of: [answer], to: item.questions[0]), 1, other)
         }
     }
 
@@ -131,8 +131,8 @@ final class LeveledTaskTests: XCTestCase {
         let final = try XCTUnwrap(
             turns(item)[0].answer.split(separator: TaskVocabulary.endOfThinking).last
         )
-        XCTAssertEqual(item.outcome(of: [TaskVocabulary.endOfThinking] + final, to: item.questions[0]), 1)
-        XCTAssertEqual(item.outcome(of: Array(final), to: item.questions[0]), 0)
+        XCTAssertEqual(item.outcome(of: [[TaskVocabulary.endOfThinking] + final], to: item.questions[0]), 1)
+        XCTAssertEqual(item.outcome(of: [Array(final)], to: item.questions[0]), 0)
     }
 
     func testOrderingsHaveOnePlaceForWhoIsAskedFor() throws {
