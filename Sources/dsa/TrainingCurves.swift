@@ -48,6 +48,14 @@ struct TrainingCurves {
                 "Answers: length in tokens", "tokens",
                 [("length", Drawing.Colour.sparse, \.policy?.answerTokens)]
             ),
+            (
+                "Selection: share of the rollout's tokens that training would select, too", "share",
+                [("overlap", Drawing.Colour.sparse, \.policy?.selectionOverlap)]
+            ),
+            (
+                "Experts: how far the busiest is above the mean, as a share of it", "share",
+                [("experts", Drawing.Colour.needle, \.expertViolation)]
+            ),
         ]
     }
 

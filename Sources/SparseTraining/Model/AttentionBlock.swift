@@ -22,6 +22,7 @@ struct AttentionBlock: Sendable {
         let ropeKeys: Tensor  // [tokens, ropeDim], rotated
         let indexer: IndexerBlock.Trace?
         let selection: TokenSelection?
+        let agreement: SelectionAgreement?  // of a replayed selection with the indexer's own
         let output: Tensor  // [tokens, heads · valueDim]
         let logSumExp: Tensor  // [tokens, heads]
     }
@@ -100,8 +101,12 @@ struct AttentionBlock: Sendable {
         var ropeKeys = rows.columns(sizes.latentDim..<sizes.rowDim)
         try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
         let indexed = try index(hidden, queryLatent, parameters, rotation, mode)
+        var agreement: SelectionAgreement?
         if let replayed {
             selection = replayed
+            agreement = try indexed.flatMap { try indexer?.select($0) }.map {
+                SelectionAgreement(of: $0, with: replayed)
+            }
         } else if let indexed {
             selection = mode.attention == .sparse ? try indexer?.select(indexed) : nil
         } else if !sharesSelection || mode.attention == .dense {
@@ -131,6 +136,7 @@ struct AttentionBlock: Sendable {
             ropeKeys: ropeKeys,
             indexer: indexed,
             selection: selection,
+            agreement: agreement,
             output: output,
             logSumExp: result.logSumExp
         )

@@ -84,6 +84,8 @@ extension TrainableModel {
         public let indexerLosses: [[Float]]
         /// The tokens each expert of each layer was given; empty for dense layers.
         public let loads: [[Int]]
+        /// How far the indexers would have chosen what was replayed.
+        public let agreement: SelectionAgreement
     }
 
     /// Runs a sequence forward and back and adds the gradients of its parameters.
@@ -185,7 +187,8 @@ extension TrainableModel {
         return Outcome(
             losses: losses,
             indexerLosses: indexerLosses,
-            loads: pass.traces.map { $0.feedForward?.routed?.load ?? [] }
+            loads: pass.traces.map { $0.feedForward?.routed?.load ?? [] },
+            agreement: pass.traces.compactMap(\.attention.agreement).reduce(into: .init()) { $0 += $1 }
         )
     }
 

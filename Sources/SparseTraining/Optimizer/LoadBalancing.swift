@@ -18,6 +18,19 @@ public enum LoadBalancing {
         }
     }
 
+    /// How far the busiest expert is above the mean, as a share of it, mean over layers: 0 where all are given the same.
+    ///
+    /// Source: Wang et al. 2024, *Auxiliary-Loss-Free Load Balancing*, the maximal violation of §4.1.
+    ///
+    /// - Parameter loads: the tokens each expert of each layer was given; a dense layer's is empty.
+    /// - Returns: nil where no layer has experts.
+    public static func violation(of loads: [[Int]]) -> Double? {
+        let layers = loads.filter { !$0.isEmpty }.map { load in
+            Double(load.max() ?? 0) * Double(load.count) / Double(max(load.reduce(0, +), 1)) - 1
+        }
+        return layers.isEmpty ? nil : layers.reduce(0, +) / Double(layers.count)
+    }
+
     /// A loss that keeps the experts of one sequence even, `alpha · Σ_i f_i P_i`.
     public struct SequenceLoss {
         /// The share of the tokens that would choose each expert by score alone, times `experts / expertsPerToken`.

@@ -104,6 +104,9 @@ public struct PolicyMeasures: Equatable, Sendable, Codable {
     public var divergence: Double?
     /// How far a token's log-probability in training is from the one it was drawn with, at most, before the first update.
     public var gap: Double
+    /// The share of tokens selected in the rollout that training would have selected, too, before the first update; nil where
+    /// nothing was selected, or selections are not replayed.
+    public var selectionOverlap: Double?
     /// The share of tokens whose ratio was cut off, in the last update.
     public var clipped: Double
     /// The share of answers that no longer counted, in the last update.

@@ -107,12 +107,14 @@ struct PolicyStep: Sendable {
         var loss = 0.0
         var loads: [[Int]] = []
         var tokens = 0
+        fileprivate var agreement = SelectionAgreement()
     }
 
     /// What one answer led to.
     private struct Part: Sendable {
         var gradients = ParameterSet()
         var loads: [[Int]] = []
+        var agreement = SelectionAgreement()
         var loss: Float = 0
         var divergence = 0.0
         var gap = 0.0
@@ -139,6 +141,7 @@ struct PolicyStep: Sendable {
             for part in parts { add(part, to: &result, of: answers) }
         }
         result.tokens = tokens
+        result.measures.selectionOverlap = result.agreement.share
         return result
     }
 
@@ -155,6 +158,7 @@ struct PolicyStep: Sendable {
             entropy: entropy / Double(max(tokens, 1)),
             divergence: settings.divergenceWeight == 0 ? nil : 0,
             gap: 0,
+            selectionOverlap: nil,
             clipped: 0,
             masked: 0
         )
@@ -213,7 +217,7 @@ struct PolicyStep: Sendable {
             },
             into: &gradients
         )
-        (part.gradients, part.loads) = (gradients, outcome.loads)
+        (part.gradients, part.loads, part.agreement) = (gradients, outcome.loads, outcome.agreement)
         return part
     }
 
@@ -224,6 +228,7 @@ struct PolicyStep: Sendable {
         result.loss += Double(part.loss) / count
         result.measures.divergence = result.measures.divergence.map { $0 + part.divergence / count }
         result.measures.gap = max(result.measures.gap, part.gap)
+        result.agreement += part.agreement
         result.measures.clipped += Double(part.clipped) / tokens
         result.measures.masked += part.isMasked ? 1 / count : 0
         result.loads =

@@ -141,6 +141,7 @@ struct TrainingFiles {
             learningRate: Double(rate),
             tokens: progress.tokens,
             seconds: progress.seconds,
+            expertViolation: progress.expertViolation,
             taught: progress.taught,
             policy: progress.policy
         )

@@ -25,6 +25,8 @@ public struct TrainingLog {
         public var tokens: Int
         /// What it took, in seconds.
         public var seconds: Double
+        /// How far the busiest expert is above the mean, as a share of it; nil where there are none.
+        public var expertViolation: Double?
         /// The share of questions its teachers answered right; nil where it has none.
         public var taught: Double?
         /// What its answers showed; nil where the model writes none.

@@ -116,6 +116,8 @@ public final class TrainingRun {
         public let tokens: Int
         /// Seconds the step took.
         public let seconds: Double
+        /// How far the busiest expert is above the mean, as a share of it; nil where there are none.
+        public let expertViolation: Double?
         /// The share of questions its teachers answered right; nil where it has none.
         public let taught: Double?
         /// What its answers showed; nil where the model writes none.
@@ -200,6 +202,7 @@ public final class TrainingRun {
                 answerLoss: result.answerLoss,
                 indexerLoss: result.indexerLoss,
                 tokens: result.tokens,
+                loads: result.loads,
                 taught: taught.map { Double($0.count) / Double(items.count) }
             )
         }
@@ -229,6 +232,7 @@ public final class TrainingRun {
             gradientNorm: done.norm,
             tokens: done.tokens,
             seconds: (ContinuousClock.now - start) / .seconds(1),
+            expertViolation: LoadBalancing.violation(of: done.loads),
             taught: done.taught,
             policy: done.policy
         )
@@ -243,6 +247,7 @@ public final class TrainingRun {
         var answerLoss: Double?
         var indexerLoss: Double?
         var tokens: Int
+        var loads: [[Int]] = []
         var taught: Double?
         var policy: PolicyMeasures?
     }
@@ -293,6 +298,7 @@ public final class TrainingRun {
                     norm: norm,
                     loss: result.loss,
                     tokens: result.tokens,
+                    loads: result.loads,
                     policy: result.measures
                 )
             }

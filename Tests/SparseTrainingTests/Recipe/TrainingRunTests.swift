@@ -175,9 +175,13 @@ final class TrainingRunTests: XCTestCase {
         XCTAssertNil(log.lines[0].policy)
         let measures = log.lines.compactMap(\.policy)
         XCTAssertEqual(measures.count, 3)
+        XCTAssertTrue(measures.contains { $0.selectionOverlap != nil })
+        XCTAssertTrue(log.lines.allSatisfy { ($0.expertViolation ?? -1) > 0 })
         for measure in measures {
             XCTAssertLessThan(measure.gap, 2e-5)
             XCTAssertGreaterThan(measure.entropy, 0)
+            // Rollouts of float32 select what training does.
+            XCTAssertEqual(measure.selectionOverlap ?? 1, 1)
             XCTAssertTrue((1...4).contains(measure.answerTokens))
             // No tiny model is right; what is left of the reward is the penalty.
             XCTAssertEqual(measure.reward, measure.accuracy - 0.5 * measure.answerTokens / 4, accuracy: 1e-6)

@@ -1,0 +1,28 @@
+import SparseAttention
+import XCTest
+
+@testable import SparseTraining
+
+/// What a log tells of selections and experts.
+final class SelectionAgreementTests: XCTestCase {
+    func testTokensThatSeeNoMoreThanTheySelectDoNotCount() throws {
+        let none = TokenSelection.unused
+        let own = try TokenSelection(positions: [0, none, 1, 0, 2, 1, 3, 0], queryTokens: 4, slots: 2)
+        let other = try TokenSelection(positions: [0, none, 0, 1, 0, 2, 3, 0], queryTokens: 4, slots: 2)
+        let agreement = SelectionAgreement(of: own, with: other)
+        XCTAssertEqual(agreement.chosen, 4)
+        XCTAssertEqual(agreement.shared, 3)
+        XCTAssertEqual(agreement.share, 0.75)
+        var sum = SelectionAgreement()
+        XCTAssertNil(sum.share)
+        sum += agreement
+        sum += SelectionAgreement(of: other, with: other)
+        XCTAssertEqual(sum.share, 7.0 / 8)
+    }
+
+    func testTheBusiestExpertAgainstTheMean() {
+        XCTAssertNil(LoadBalancing.violation(of: [[], []]))
+        XCTAssertEqual(LoadBalancing.violation(of: [[], [4, 4]]), 0)
+        XCTAssertEqual(LoadBalancing.violation(of: [[6, 2], [3, 3, 3, 3], []]), 0.25)
+    }
+}
