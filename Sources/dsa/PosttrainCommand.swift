@@ -12,7 +12,8 @@ struct PosttrainCommand: ParsableCommand {
             Every specialist begins with the base and learns its tasks, the last stage by its own answers. The distilled \
             model begins with the base again and learns from the specialists' right answers; the mixed one goes on from \
             there by its own answers to all tasks. A run that was interrupted goes on where its last state was written, and \
-            ends with the same weights, bit for bit. At the end every model is asked the same new questions.
+            ends with the same weights, bit for bit. At the end every model is asked the same new questions. With --seeds and \
+            --control all of it is done with several seeds, and with dense attention beside sparse.
 
               dsa posttrain posttraining.json --from demo --out FOLDER
             """
@@ -24,8 +25,22 @@ struct PosttrainCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The base: a checkpoint's folder, org/name or demo.", valueName: "model"))
     var from: String
 
-    @Option(help: ArgumentHelp("Where the run is kept.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Where the runs are kept.", valueName: "folder"))
     var out: String
+
+    @Option(
+        help: ArgumentHelp(
+            "The sizes of all models; `config.json` beside the recipe, or else the base's, when not given.",
+            valueName: "file"
+        )
+    )
+    var config: String?
+
+    @Option(help: "Runs with seeds of their own, from the recipe's on.")
+    var seeds = 1
+
+    @Flag(help: "Do it all with dense attention, too.")
+    var control = false
 
     @Option(help: "Threads to use; all processors when not given.")
     var threads: Int?
@@ -46,48 +61,56 @@ struct PosttrainCommand: ParsableCommand {
         guard (1...1_000_000).contains(questions) else {
             throw ValidationError("--questions must be 1 to 1000000.")
         }
+        guard (1...100).contains(seeds) else {
+            throw ValidationError("--seeds must be 1 to 100.")
+        }
     }
 
     func run() throws {
-        let run = try PostTrainingRun(
+        let study = try PostTrainingStudy(
             recipe: URL(fileURLWithPath: recipe),
             base: ModelLocationOption.folder(of: from),
+            configuration: configuration,
             folder: URL(fileURLWithPath: out),
+            seeds: seeds,
+            hasControl: control,
             threads: threads
         )
         var done = 0
-        let isFinished = try run.run(saveInterval: saveEvery) { part, progress in
+        let isFinished = try study.run(saveInterval: saveEvery) { run, part, progress in
             done += 1
-            progress.show(in: part)
+            progress.show(in: study.runs.count > 1 ? "\(run.name), \(part)" : part)
             return done < steps ?? .max
         }
         Terminal.clearProgress()
+        try draw(study)
         guard isFinished else {
             Terminal.note("stopped after \(done) steps; the same command goes on")
             return
         }
-        let results = try run.results(questions: questions)
-        print(json ? try Terminal.json(results) : Self.table(results))
+        let results = try study.results(questions: questions)
+        print(json ? try Terminal.json(results) : PostTrainingTable(results).text)
     }
 
-    /// The share of right answers of each model, a column a task.
-    static func table(_ rows: [PostTrainingRun.Row]) -> String {
-        let tasks = Set(rows.flatMap(\.accuracy.keys)).sorted()
-        func line(_ name: String, _ cells: [String]) -> String {
-            name.padding(toLength: 16, withPad: " ", startingAt: 0)
-                + cells.map { String(repeating: " ", count: max(1, 12 - $0.count)) + $0 }.joined()
+    /// The file of the sizes; nil for the base's.
+    private var configuration: URL? {
+        if let config { return URL(fileURLWithPath: config) }
+        let beside = URL(fileURLWithPath: recipe).deletingLastPathComponent().appendingPathComponent(
+            "config.json"
+        )
+        return FileManager.default.fileExists(atPath: beside.path) ? beside : nil
+    }
+
+    /// Writes a picture of each part, and one of them all.
+    private func draw(_ study: PostTrainingStudy) throws {
+        func write(_ svg: String, to folder: URL) throws {
+            try Data(svg.utf8).write(to: folder.appendingPathComponent("curves.svg"), options: .atomic)
         }
-        let head = line("right answers", tasks + ["mean", "tokens"])
-        return
-            ([head]
-            + rows.map { row in
-                let shares = tasks.map { row.accuracy[$0] ?? 0 }
-                let mean = shares.reduce(0, +) / Double(max(shares.count, 1))
-                return line(
-                    row.model,
-                    (shares + [mean]).map { String(format: "%.1f %%", 100 * $0) }
-                        + [String(format: "%.1f", row.answerTokens)]
-                )
-            }).joined(separator: "\n")
+        for run in study.runs {
+            for (part, log) in try run.run.logs {
+                try write(TrainingCurves(log).svg, to: run.run.folder.appendingPathComponent(part))
+            }
+        }
+        try write(PostTrainingCurves(study).svg, to: URL(fileURLWithPath: out))
     }
 }

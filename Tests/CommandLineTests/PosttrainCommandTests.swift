@@ -48,7 +48,7 @@ final class PosttrainCommandTests: CommandLineTestCase {
         let lines = result.output.split(separator: "\n").suffix(6)
         XCTAssertEqual(
             lines.map { $0.prefix { $0 != " " } },
-            ["right", "base", "sums", "programs", "distilled", "mixed"],
+            ["outcome", "base", "sums", "programs", "distilled", "mixed"],
             result.output
         )
         XCTAssertEqual(Set(lines.map(\.count)).count, 1, "the columns line up")
@@ -60,7 +60,13 @@ final class PosttrainCommandTests: CommandLineTestCase {
         ])
         XCTAssertEqual(otherBase.status, 1)
         XCTAssertTrue(otherBase.output.contains("start in the folder is another one"), otherBase.output)
-        let none = try dsa.run(arguments + ["--questions", "0"])
-        XCTAssertEqual(none.status, 64)
+        for option in ["--questions", "--seeds"] {
+            XCTAssertEqual(try dsa.run(arguments + [option, "0"]).status, 64)
+        }
+        let both = try dsa.run(arguments + ["--questions", "3", "--control"])
+        XCTAssertTrue(both.output.contains("\nmixed, dense "), both.output)
+        for file in ["curves.svg", "sparse-1/mixed/curves.svg", "dense-1/sums/curves.svg"] {
+            XCTAssertTrue(FileManager.default.fileExists(atPath: path("post/\(file)")), file)
+        }
     }
 }

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 public import SparseAttention
 public import SparseInference
 
@@ -12,34 +12,6 @@ public struct ParameterSet: Sendable {
 
     /// No parameters.
     public init() {}
-
-    /// Reads all weights of a checkpoint but those of prediction layers, widened to float32.
-    ///
-    /// - Parameters:
-    ///   - folder: the checkpoint.
-    ///   - configuration: the model's; it may have indexers that the checkpoint lacks.
-    ///   - seed: of random indexers where the checkpoint has none, as for a model that was never sparse; an indexer that is
-    ///     missing is refused when nil.
-    /// - Throws: `SparseInferenceError.checkpoint` for a weight that is missing or is something else.
-    public init(contentsOf folder: URL, configuration: ModelConfiguration, indexersFrom seed: UInt64? = nil)
-        throws
-    {
-        let checkpoint = try Checkpoint(contentsOf: folder)
-        let loader = WeightLoader(checkpoint, workers: .one)
-        let random = try seed.map {
-            try ParameterSet(random: configuration, deviation: Self.indexerDeviation, seed: $0)
-        }
-        for (name, shape) in configuration.weightShapes {
-            if let random, name.contains(".indexer."), checkpoint.entry(name) == nil {
-                self[name] = random[name]
-            } else {
-                self[name] = try loader.tensor(name, shape: shape)
-            }
-        }
-    }
-
-    /// The standard deviation of random indexers in a trained model.
-    private static let indexerDeviation: Float = 0.02
 
     /// Random parameters to begin with: matrices from a normal distribution, norms 1, biases 0.
     ///

@@ -5,7 +5,8 @@ import SparseInference
 ///
 /// | in the folder | what it is |
 /// | --- | --- |
-/// | `posttraining.json` | what is carried out |
+/// | `posttraining.json`, `start` | what is carried out, and the path of the checkpoint it begins with |
+/// | `base/` | that checkpoint in the sizes of all models |
 /// | `NAME/` | a ``TrainingRun`` for each specialist, begun with the base |
 /// | `distilled/` | another, begun with the base, taught by the specialists |
 /// | `mixed/` | another, begun with the distilled model |
@@ -61,6 +62,25 @@ public struct PostTraining: Equatable, Sendable, Codable {
         ]
     }
 
+    /// The same with dense attention in every stage: the control.
+    public var control: PostTraining {
+        func dense(_ stages: [Recipe.Stage]) -> [Recipe.Stage] {
+            stages.map { stage in
+                var stage = stage
+                stage.attention = .dense
+                return stage
+            }
+        }
+        var control = self
+        control.specialists = specialists.map { Specialist(name: $0.name, stages: dense($0.stages)) }
+        control.distilled = dense(distilled)
+        control.mixed = dense(mixed)
+        return control
+    }
+
+    /// The recipe as a file.
+    var json: Data { get throws { try JSONEncoder.forRecipes.encode(self) } }
+
     /// No part begins at random.
     private static let deviation: Float = 0.02
 }
@@ -105,7 +125,7 @@ extension PostTraining {
         let names = specialists.map(\.name)
         let taken = names.first {
             $0.isEmpty || $0.contains("/") || $0.hasPrefix(".") || $0 == Self.distilledName
-                || $0 == Self.mixedName || $0 == PostTrainingRun.recipeName
+                || $0 == Self.mixedName || PostTrainingRun.names.contains($0)
         }
         if let taken {
             throw .invalid(

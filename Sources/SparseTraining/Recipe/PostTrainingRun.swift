@@ -9,33 +9,53 @@ public final class PostTrainingRun {
     /// Where everything lies.
     public let folder: URL
 
-    private let configuration: URL
-    private let base: URL
+    private let base: URL  // with the sizes of all models
     private let threads: Int?
 
     static let recipeName = "posttraining.json"
+    static let baseName = "base"
+
+    /// What lies in the folder beside the parts, which therefore have other names.
+    static let names: Set = [recipeName, baseName, "start"]
 
     /// Begins post-training, or goes on with the one in the folder.
     ///
     /// - Parameters:
-    ///   - recipe: the recipe's file.
+    ///   - recipe: what to carry out.
     ///   - base: the model it begins with, a checkpoint's folder.
+    ///   - configuration: the `config.json` of all models; the base's when nil. It may have more tokens than the base, and select
+    ///     another number of them.
     ///   - folder: made when it is not there; one that holds a run has to hold this recipe's.
     ///   - threads: the threads to use; all processors when nil.
     /// - Throws: `RecipeFault`, `TrainingFault.anotherRun`, or what the file system refuses.
-    public init(recipe: URL, base: URL, folder: URL, threads: Int? = nil) throws {
-        self.recipe = try PostTraining(contentsOf: recipe)
+    public init(
+        _ recipe: PostTraining,
+        base: URL,
+        configuration: URL? = nil,
+        folder: URL,
+        threads: Int? = nil
+    ) throws {
+        self.recipe = recipe
         self.folder = folder
-        self.base = base
         self.threads = threads
-        configuration = base.appendingPathComponent("config.json")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let (data, copy) = (try Data(contentsOf: recipe), folder.appendingPathComponent(Self.recipeName))
-        if let held = try? Data(contentsOf: copy) {
-            guard held == data else { throw TrainingFault.anotherRun(file: Self.recipeName) }
-        } else {
-            try data.write(to: copy, options: .atomic)
-        }
+        self.base = folder.appendingPathComponent(Self.baseName)
+        let files = TrainingFiles(folder: folder)
+        try files.keep(recipe.json, as: Self.recipeName)
+        guard let start = try files.start(base) else { return }
+        let configuration = configuration ?? start.appendingPathComponent("config.json")
+        try writeBase(from: start, configuration)
+    }
+
+    /// Writes the base in the sizes of all models, once.
+    private func writeBase(from start: URL, _ file: URL) throws {
+        let files = TrainingFiles(folder: base)
+        let configuration = try ModelConfiguration(contentsOf: file)
+        try files.keep(Data(contentsOf: file), as: "config.json")
+        let model = base.appendingPathComponent("model.safetensors")
+        guard !FileManager.default.fileExists(atPath: model.path) else { return }
+        try TaskVocabulary(limit: configuration.vocabularySize).write(to: base)
+        try ParameterSet(contentsOf: start, configuration: configuration, indexersFrom: recipe.seed)
+            .write(to: model, dataType: .float32)
     }
 
     /// Carries out what is left.
@@ -60,13 +80,11 @@ public final class PostTrainingRun {
     private func open(_ part: PostTraining.Part) throws -> TrainingRun {
         let own = folder.appendingPathComponent(part.name)
         try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let file = own.appendingPathComponent("recipe.json")
-        try encoder.encode(part.recipe).write(to: file, options: .atomic)
+        try part.recipe.json.write(to: file, options: .atomic)
         return try TrainingRun(
             recipe: file,
-            configuration: configuration,
+            configuration: base.appendingPathComponent("config.json"),
             folder: own,
             start: part.start.flatMap(model) ?? base,
             threads: threads
@@ -80,70 +98,60 @@ public final class PostTrainingRun {
         }
     }
 
+    /// What the steps of each part told so far, in the order of the parts.
+    ///
+    /// - Throws: as `TrainingLog`.
+    public var logs: [(part: String, log: TrainingLog)] {
+        get throws {
+            try recipe.parts.compactMap { part in
+                let file = TrainingFiles(folder: folder.appendingPathComponent(part.name)).log
+                guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+                return (part.name, try TrainingLog(contentsOf: file))
+            }
+        }
+    }
+
     // MARK: Results
 
-    /// How often a model's answers to questions no stage has asked are right.
+    /// What a model's answers to questions that no stage asks are like.
     public struct Row: Equatable, Sendable, Codable {
         /// The model: `base`, a specialist, `distilled` or `mixed`.
         public var model: String
-        /// The share of right answers by task.
-        public var accuracy: [String: Double]
-        /// The tokens of an answer, over all tasks.
-        public var answerTokens: Double
+        /// Its answers by task.
+        public var tasks: [String: AnswerMeasures]
     }
 
     /// Asks every model the same questions of every task that a specialist learned by its own answers.
     ///
-    /// - Parameters:
-    ///   - questions: of each task.
-    ///   - attention: which tokens the models' attention sees.
+    /// - Parameter questions: of each task.
     /// - Returns: a row a model, the base first.
     /// - Throws: what the models throw.
-    public func results(questions: Int = 200, attention: TrainingMode.Attention = .sparse) throws -> [Row] {
-        let stages = recipe.specialists.flatMap(\.stages).filter { $0.policy != nil }
-        let parts =
-            [("base", base)] + recipe.parts.compactMap { part in model(part.name).map { (part.name, $0) } }
+    public func results(questions: Int = 200) throws -> [Row] {
         let workers = try threads.map { try Workers(count: $0) } ?? .all
+        let parts =
+            [(Self.baseName, base)]
+            + recipe.parts.compactMap { part in model(part.name).map { (part.name, $0) } }
         return try parts.map { name, folder in
             let model = try LanguageModel(contentsOf: folder, workers: workers)
-            var row = Row(model: name, accuracy: [:], answerTokens: 0)
-            var (lengths, count) = (0, 0)
-            for stage in stages {
+            var row = Row(model: name, tasks: [:])
+            for stage in recipe.specialists.flatMap(\.stages) {
+                guard let policy = stage.policy else { continue }
+                let evaluation = AnswerEvaluation(
+                    stream: stage.stream(seed: recipe.seed, .evaluation),
+                    length: stage.length,
+                    options: RolloutOptions(
+                        maxTokens: policy.answerTokens,
+                        attention: stage.mode.attention.answering
+                    ),
+                    seed: recipe.seed,
+                    workers: workers
+                )
                 for kind in stage.shares.filter({ $0.share > 0 }).map(\.kind)
-                where row.accuracy[kind.rawValue] == nil {
-                    let answers = try answers(of: model, to: kind, stage, questions, attention, workers)
-                    row.accuracy[kind.rawValue] =
-                        answers.reduce(0) { $0 + Double($1.outcome) } / Double(questions)
-                    lengths += answers.reduce(0) { $0 + $1.length }
-                    count += answers.count
+                where row.tasks[kind.rawValue] == nil {
+                    row.tasks[kind.rawValue] = try evaluation(model, kind, questions: questions)
                 }
             }
-            row.answerTokens = Double(lengths) / Double(max(count, 1))
             return row
-        }
-    }
-
-    private func answers(
-        of model: LanguageModel,
-        to kind: TaskKind,
-        _ stage: Recipe.Stage,
-        _ questions: Int,
-        _ attention: TrainingMode.Attention,
-        _ workers: Workers
-    ) throws -> [(outcome: Float, length: Int)] {
-        let stream = stage.stream(seed: recipe.seed, .evaluation)
-        let options = RolloutOptions(
-            maxTokens: stage.policy?.answerTokens ?? 1,
-            attention: attention.answering
-        )
-        let seed = recipe.seed
-        return try workers.map(count: questions) { index in
-            let (rollout, outcome) = try model.rollout(
-                stream.item(kind, index, length: stage.length),
-                options: options,
-                seed: seed &+ UInt64(index)
-            )
-            return (outcome, rollout.logProbabilities.count)
         }
     }
 }

@@ -93,6 +93,20 @@ public struct Recipe: Equatable, Sendable, Codable {
     }
 }
 
+extension Recipe {
+    /// The recipe as a file.
+    var json: Data { get throws { try JSONEncoder.forRecipes.encode(self) } }
+}
+
+extension JSONEncoder {
+    /// Writes recipes for people to read, the same ones always the same way.
+    static var forRecipes: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }
+}
+
 // MARK: - Reading
 
 /// What can be wrong with a recipe.

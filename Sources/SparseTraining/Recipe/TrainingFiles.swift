@@ -28,21 +28,26 @@ struct TrainingFiles {
 
     /// Makes the folder, or checks that it holds this run.
     func begin(recipe: URL, configuration: URL, vocabulary: TaskVocabulary) throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        for (source, name) in [(recipe, "recipe.json"), (configuration, "config.json")] {
-            let data = try Data(contentsOf: source)
-            let copy = folder.appendingPathComponent(name)
-            if let held = try? Data(contentsOf: copy) {
-                guard held == data else { throw TrainingFault.anotherRun(file: name) }
-            } else {
-                try data.write(to: copy, options: .atomic)
-            }
-        }
+        try keep(Data(contentsOf: recipe), as: "recipe.json")
+        try keep(Data(contentsOf: configuration), as: "config.json")
         try vocabulary.write(to: folder)
         // What a process that was killed had begun to write.
         for name in (try? FileManager.default.contentsOfDirectory(atPath: states.path)) ?? []
         where name.hasPrefix(".state.safetensors.") {
             try? FileManager.default.removeItem(at: states.appendingPathComponent(name))
+        }
+    }
+
+    /// Writes a file that says what is carried out, or checks that it says the same.
+    ///
+    /// - Throws: `TrainingFault.anotherRun`, or what the file system refuses.
+    func keep(_ data: Data, as name: String) throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let copy = folder.appendingPathComponent(name)
+        if let held = try? Data(contentsOf: copy) {
+            guard held == data else { throw TrainingFault.anotherRun(file: name) }
+        } else {
+            try data.write(to: copy, options: .atomic)
         }
     }
 
@@ -223,24 +228,6 @@ struct TrainingFiles {
             try Data(contentsOf: folder.appendingPathComponent(file))
                 .write(to: target.appendingPathComponent(file), options: .atomic)
         }
-        var tensors: [String: StoredTensor] = [:]
-        for name in parameters.names {
-            let tensor = parameters[name]
-            guard dataType == .bfloat16 else {
-                tensors[name] = StoredTensor(tensor.elements, shape: tensor.shape.dimensions)
-                continue
-            }
-            let halves = tensor.elements.map { BFloat16($0).bitPattern.littleEndian }
-            tensors[name] = StoredTensor(
-                dataType: .bfloat16,
-                shape: tensor.shape.dimensions,
-                bytes: halves.withUnsafeBytes { Data($0) }
-            )
-        }
-        try SafetensorsWriter.write(
-            tensors,
-            metadata: ["format": "pt"],
-            to: target.appendingPathComponent("model.safetensors")
-        )
+        try parameters.write(to: target.appendingPathComponent("model.safetensors"), dataType: dataType)
     }
 }

@@ -58,7 +58,7 @@ final class PostTrainingTests: XCTestCase {
         let file = folder.appendingPathComponent("posttraining.json")
         try Data(text.utf8).write(to: file)
         return try PostTrainingRun(
-            recipe: file,
+            PostTraining(contentsOf: file),
             base: folder.appendingPathComponent("base"),
             folder: folder.appendingPathComponent(name),
             threads: 2
@@ -89,14 +89,84 @@ final class PostTrainingTests: XCTestCase {
         let rows = try open("whole").results(questions: 6)
         XCTAssertEqual(rows.map(\.model), ["base", "sums", "closers", "distilled", "mixed"])
         for row in rows {
-            XCTAssertEqual(Set(row.accuracy.keys), ["arithmetic", "brackets"])
-            XCTAssertTrue((1...4).contains(row.answerTokens))
+            XCTAssertEqual(Set(row.tasks.keys), ["arithmetic", "brackets"])
+            for measures in row.tasks.values {
+                XCTAssertTrue((0...1).contains(measures.outcome))
+                XCTAssertTrue((1...4).contains(measures.answerTokens))
+                XCTAssertEqual(measures.questions, 6)
+            }
         }
         XCTAssertThrowsError(
             try open("whole", Self.recipe.replacingOccurrences(of: "\"seed\": 3", with: "\"seed\": 4"))
         ) {
             XCTAssertEqual($0 as? TrainingFault, .anotherRun(file: "posttraining.json"))
         }
+    }
+
+    /// The models may have more tokens than the base, and select fewer.
+    func testTheBaseIsBroughtToTheSizesOfTheRecipe() throws {
+        let sizes = TinyRun.configuration
+            .replacingOccurrences(of: "\"vocab_size\": 760", with: "\"vocab_size\": 1100")
+            .replacingOccurrences(of: "\"index_topk\": 32", with: "\"index_topk\": 16")
+        let file = folder.appendingPathComponent("wide.json")
+        try Data(sizes.utf8).write(to: file)
+        let recipe = folder.appendingPathComponent("posttraining.json")
+        try Data(Self.recipe.utf8).write(to: recipe)
+        let run = try PostTrainingRun(
+            PostTraining(contentsOf: recipe),
+            base: folder.appendingPathComponent("base"),
+            configuration: file,
+            folder: folder.appendingPathComponent("wide"),
+            threads: 1
+        )
+        let (narrow, wide) = (
+            try LanguageModel(contentsOf: folder.appendingPathComponent("base")),
+            try LanguageModel(contentsOf: run.folder.appendingPathComponent("base"))
+        )
+        XCTAssertEqual(wide.configuration.vocabularySize, 1100)
+        XCTAssertEqual(wide.configuration.indexer?.topK, 16)
+        let prompt = Array(20..<36)
+        let logits = try [narrow, wide].map { try Session($0, capacity: 64).extend(by: prompt).elements }
+        for (found, expected) in zip(logits[1], logits[0]) {
+            XCTAssertEqual(found, expected, accuracy: 1e-5)
+        }
+        let further = logits[1][760...]
+        XCTAssertTrue(further.allSatisfy(\.isFinite))
+        XCTAssertEqual(Set(further).count, further.count)
+        func size(_ values: ArraySlice<Float>) -> Float {
+            values.reduce(0) { $0 + $1 * $1 } / Float(values.count)
+        }
+        XCTAssertEqual(size(further) / size(logits[0][...]), 1, accuracy: 0.3)
+    }
+
+    func testAStudyHasASeedARunAndADenseControl() throws {
+        let recipe = folder.appendingPathComponent("posttraining.json")
+        try Data(Self.recipe.utf8).write(to: recipe)
+        let study = try PostTrainingStudy(
+            recipe: recipe,
+            base: folder.appendingPathComponent("base"),
+            folder: folder.appendingPathComponent("study"),
+            seeds: 2,
+            hasControl: true
+        )
+        XCTAssertEqual(study.runs.map(\.name), ["sparse-3", "dense-3", "sparse-4", "dense-4"])
+        for run in study.runs where run.attention == .dense {
+            let stages = run.run.recipe.parts.flatMap(\.recipe.stages)
+            XCTAssertTrue(stages.allSatisfy { $0.mode.attention == .dense && !$0.mode.trainsIndexer })
+        }
+        XCTAssertTrue(try study.run())
+        let rows = try study.results(questions: 4)
+        XCTAssertEqual(
+            rows.map(\.attention),
+            Array(repeating: .sparse, count: 5) + Array(repeating: .dense, count: 5)
+        )
+        let runs = try study.runs.filter { $0.attention == .sparse }.map { try $0.run.results(questions: 4) }
+        let tokens = runs.map { ($0[4].tasks["brackets"]?.outcome ?? -1) }
+        XCTAssertEqual(rows[4].outcomes["brackets"], Spread(tokens))
+        XCTAssertEqual(try study.runs[0].run.logs.map(\.part), ["sums", "closers", "distilled", "mixed"])
+        XCTAssertEqual(Spread([1, 2, 3]).mean, 2)
+        XCTAssertEqual(Spread([1, 2, 3]).deviation, 1)
+        XCTAssertEqual(Spread([5]).deviation, 0)
     }
 
     func testWhatCannotBeIsRefused() throws {
