@@ -11,7 +11,7 @@ struct EvaluateCommand: ParsableCommand {
             "Measure a model on the recipe's tasks: accuracy and perplexity by length, dense against sparse.",
         discussion: """
             Texts come from a stream that no training run draws from. An answer is right when greedy generation would have \
-            written it.
+            written it; where many are right, the model writes one to the first question of each text, and it is judged.
 
               dsa evaluate --model demo --lengths 1K,8K --tasks needle --texts 3
             """

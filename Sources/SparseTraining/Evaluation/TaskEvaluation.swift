@@ -5,8 +5,8 @@ public import SparseInference
 /// How well a model does the tasks it was trained on, with dense and with sparse attention, on texts it has not seen.
 ///
 /// An answer counts when every one of its tokens, end marker included, is the most likely one after those before it: what
-/// greedy generation would have written. So of programs and worked steps only the ones a question comes with count, though its
-/// judge would take others: accuracy there is a lower bound.
+/// greedy generation would have written. Where more than one answer is right, as of programs, the model writes one greedily,
+/// to the first question of each text, and the question's judge has to find it right altogether.
 public struct TaskEvaluation {
     /// The results of one task at one length.
     public struct Row: Equatable, Sendable, Codable {
@@ -126,6 +126,8 @@ public struct TaskEvaluation {
             options: ForwardOptions(attention: attention)
         )
         var score = Score()
+        let isWritten = !item.kind.hasOneAnswer
+        if isWritten { score.add(try written(item, attention)) }
         logits.withMatrix { logits in
             func judge(_ token: Int) -> Bool {
                 let row = logits[token - 1]
@@ -138,8 +140,10 @@ public struct TaskEvaluation {
             for question in item.questions {
                 // Every token is judged, for the loss.
                 let right = question.turns.joined().map(judge).allSatisfy { $0 }
-                score.right += right ? 1 : 0
-                score.questions += 1
+                if !isWritten {
+                    score.right += right ? 1 : 0
+                    score.questions += 1
+                }
             }
             if item.questions.isEmpty {
                 for token in item.tokens.indices where token > 0 && item.weights[token] > 0 {
@@ -149,4 +153,22 @@ public struct TaskEvaluation {
         }
         return score
     }
+
+    /// The answer that the model writes to the first question.
+    private func written(_ item: TaskItem, _ attention: AttentionMode) throws -> Score {
+        var score = Score()
+        guard let question = item.questions.first else { return score }
+        let expected = question.turns.reduce(0) { $0 + $1.count }
+        let options = RolloutOptions(
+            maxTokens: Self.longest * expected,
+            topP: RolloutOptions.greedy,
+            attention: attention
+        )
+        score.right = try model.rollout(item, options: options, seed: 0).outcome == 1 ? 1 : 0
+        score.questions = 1
+        return score
+    }
+
+    /// The most tokens a written answer has, as a multiple of the expected one's.
+    private static let longest = 2
 }

@@ -40,6 +40,9 @@ package struct RolloutOptions: Equatable, Sendable {
     /// The tokens that end a turn.
     package var endTokens: Set<Int>
 
+    /// The `topP` with which only the likeliest token is drawn.
+    package static let greedy = Double.leastNonzeroMagnitude
+
     /// Options; logits are drawn from as they are, at temperature 1, so that probabilities are the policy's.
     package init(
         maxTokens: Int,

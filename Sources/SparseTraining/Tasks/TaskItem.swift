@@ -23,6 +23,14 @@ package enum TaskKind: String, CaseIterable, Codable, Sendable {
     case steps
     /// Who stands before whom, and so where.
     case ordering
+
+    /// Whether the answer that a question comes with is the only right one.
+    var hasOneAnswer: Bool {
+        switch self {
+        case .programs, .steps: false
+        default: true
+        }
+    }
 }
 
 /// A conversation with a known outcome.

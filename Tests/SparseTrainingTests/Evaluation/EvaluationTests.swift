@@ -61,6 +61,32 @@ final class EvaluationTests: XCTestCase {
         XCTAssertEqual(try evaluation.run("needle", length: 64, texts: 3).denseAccuracy, Double(right) / 3)
     }
 
+    /// Where many answers are right, the one the model writes is judged, not the one the question comes with.
+    func testWrittenAnswersAreJudged() throws {
+        let model = try LanguageModel(contentsOf: folder.appendingPathComponent("run/dense"))
+        let row = try TaskEvaluation(model, seed: 4, questions: 4).run("programs", length: 64, texts: 3)
+        XCTAssertEqual(row.questions, 3)
+        let stream = TaskStream(seed: 4, split: .evaluation, questions: 4)
+        var right = 0
+        for index in 0..<3 {
+            let item = stream.item(.programs, index, length: 64)
+            let question = try XCTUnwrap(item.questions.first)
+            let session = try Session(model, capacity: 128)
+            var logits = try session.extend(
+                by: Array(item.tokens[..<question.answer.lowerBound]),
+                attention: .dense
+            )
+            var written: [Int] = []
+            while written.last != TaskVocabulary.end, written.count < 2 * question.answer.count {
+                let best = logits.elements.indices.max { logits[$0] < logits[$1] } ?? 0
+                written.append(best)
+                logits = try session.extend(by: [best], attention: .dense)
+            }
+            right += item.outcome(of: [written], to: question) == 1 ? 1 : 0
+        }
+        XCTAssertEqual(row.denseAccuracy, Double(right) / 3)
+    }
+
     func testAttentionMassOfSelectionsWindowsAndTheBest() throws {
         let configuration = try ModelConfiguration(contentsOf: folder.appendingPathComponent("config.json"))
         let parameters = try ParameterSet(
