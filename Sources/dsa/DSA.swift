@@ -31,7 +31,9 @@ struct DSA: AsyncParsableCommand {
             ),
             CommandGroup(
                 name: "Training",
-                subcommands: [TrainCommand.self, PosttrainCommand.self, EvaluateCommand.self]
+                subcommands: [
+                    TrainCommand.self, PosttrainCommand.self, TradeoffCommand.self, EvaluateCommand.self,
+                ]
             ),
         ]
     )

@@ -44,6 +44,7 @@ struct PostTrainingCurves {
                 Panel.Curve("sparse", colour: Drawing.Colour.sparse, points: Self.mean(part.sparse)),
                 Panel.Curve("dense", colour: Drawing.Colour.dense, points: Self.mean(part.dense)),
             ].filter { !$0.points.isEmpty }
+            let values = curves.flatMap { $0.points.map(\.y) }
             let panel = Panel(
                 "\(part.name): reward of the model's own answers, mean over \(part.sparse.count) runs",
                 x: .linear(
@@ -51,7 +52,7 @@ struct PostTrainingCurves {
                     over: [Double((part.sparse + part.dense).map(\.count).max() ?? 1)],
                     from: 0
                 ),
-                y: .linear("reward", over: curves.flatMap { $0.points.map(\.y) }, from: 0),
+                y: .linear("reward", over: values, from: min(0, values.min() ?? 0)),
                 curves: curves,
                 frame: CGRect(
                     x: 70,

@@ -89,7 +89,7 @@ struct TrainingCurves {
         return Panel(
             content.title,
             x: .linear("steps", over: [Double(max(lines.count, 1))], from: 0),
-            y: .linear(content.unit, over: values, from: 0),
+            y: .linear(content.unit, over: values, from: min(0, values.min() ?? 0)),
             curves: curves,
             frame: CGRect(x: 70, y: top, width: Self.width - 110, height: Self.height)
         )

@@ -13,26 +13,48 @@ public struct AnswerMeasures: Equatable, Sendable, Codable {
 
 /// Asks a model questions and judges what it writes.
 struct AnswerEvaluation {
-    /// Where the questions come from.
-    let stream: TaskStream
-    /// The most tokens of a question with what is before it, at least 64.
-    let length: Int
-    /// How answers are drawn.
-    let options: RolloutOptions
-    /// Of the draws.
-    let seed: UInt64
-    /// The threads to use.
-    let workers: Workers
+    private let kinds: [TaskKind]
+    private let stream: TaskStream
+    private let length: Int
+    private let options: RolloutOptions
+    private let seed: UInt64
+    private let workers: Workers
 
-    /// The answers to the first question of each text.
+    /// Questions as a stage asks them, of texts that it never sees.
+    ///
+    /// - Parameters:
+    ///   - stage: one of policy optimization, or else answers have one token.
+    ///   - seed: of questions and draws.
+    ///   - workers: the threads to use.
+    init(_ stage: Recipe.Stage, seed: UInt64, workers: Workers) {
+        kinds = stage.shares.filter { $0.share > 0 }.map(\.kind)
+        stream = stage.stream(seed: seed, .evaluation)
+        length = stage.length
+        options = RolloutOptions(
+            maxTokens: stage.policy?.answerTokens ?? 1,
+            attention: stage.mode.attention.answering
+        )
+        self.seed = seed
+        self.workers = workers
+    }
+
+    /// The answers to questions of all tasks of the stage, by task.
     ///
     /// - Parameters:
     ///   - model: answers.
-    ///   - kind: what is asked.
-    ///   - questions: how many.
+    ///   - questions: how many of each task.
     /// - Returns: their measures.
     /// - Throws: what drawing throws.
-    func callAsFunction(_ model: LanguageModel, _ kind: TaskKind, questions: Int) throws -> AnswerMeasures {
+    func callAsFunction(_ model: LanguageModel, questions: Int) throws -> [String: AnswerMeasures] {
+        try Dictionary(
+            uniqueKeysWithValues: kinds.map {
+                ($0.rawValue, try measures(of: model, $0, questions: questions))
+            }
+        )
+    }
+
+    private func measures(of model: LanguageModel, _ kind: TaskKind, questions: Int) throws -> AnswerMeasures
+    {
         let answers = try workers.map(count: questions) { index in
             try model.rollout(
                 stream.item(kind, index, length: length),

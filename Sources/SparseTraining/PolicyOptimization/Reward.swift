@@ -19,6 +19,30 @@ public struct RewardWeights: Equatable, Sendable, Codable {
     /// What an answer of `answerTokens` tokens loses, shorter ones in proportion; nothing when nil.
     public var length: Float?
 
+    /// A part, by its name in a recipe.
+    public enum Part: String, Sendable, CaseIterable {
+        /// How right an answer is.
+        case outcome
+        /// What its length costs.
+        case length
+    }
+
+    /// What a part counts for.
+    public subscript(part: Part) -> Float? {
+        get {
+            switch part {
+            case .outcome: outcome
+            case .length: length
+            }
+        }
+        set {
+            switch part {
+            case .outcome: outcome = newValue
+            case .length: length = newValue
+            }
+        }
+    }
+
     /// Weights.
     public init(outcome: Float? = nil, length: Float? = nil) {
         self.outcome = outcome

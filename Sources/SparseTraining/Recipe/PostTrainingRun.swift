@@ -78,14 +78,10 @@ public final class PostTrainingRun {
     }
 
     private func open(_ part: PostTraining.Part) throws -> TrainingRun {
-        let own = folder.appendingPathComponent(part.name)
-        try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
-        let file = own.appendingPathComponent("recipe.json")
-        try part.recipe.json.write(to: file, options: .atomic)
-        return try TrainingRun(
-            recipe: file,
+        try TrainingRun(
+            part.recipe,
             configuration: base.appendingPathComponent("config.json"),
-            folder: own,
+            folder: folder.appendingPathComponent(part.name),
             start: part.start.flatMap(model) ?? base,
             threads: threads
         )
@@ -134,22 +130,9 @@ public final class PostTrainingRun {
         return try parts.map { name, folder in
             let model = try LanguageModel(contentsOf: folder, workers: workers)
             var row = Row(model: name, tasks: [:])
-            for stage in recipe.specialists.flatMap(\.stages) {
-                guard let policy = stage.policy else { continue }
-                let evaluation = AnswerEvaluation(
-                    stream: stage.stream(seed: recipe.seed, .evaluation),
-                    length: stage.length,
-                    options: RolloutOptions(
-                        maxTokens: policy.answerTokens,
-                        attention: stage.mode.attention.answering
-                    ),
-                    seed: recipe.seed,
-                    workers: workers
-                )
-                for kind in stage.shares.filter({ $0.share > 0 }).map(\.kind)
-                where row.tasks[kind.rawValue] == nil {
-                    row.tasks[kind.rawValue] = try evaluation(model, kind, questions: questions)
-                }
+            for stage in recipe.specialists.flatMap(\.stages) where stage.policy != nil {
+                let evaluation = AnswerEvaluation(stage, seed: recipe.seed, workers: workers)
+                row.tasks.merge(try evaluation(model, questions: questions)) { first, _ in first }
             }
             return row
         }

@@ -8,9 +8,11 @@ import SparseInference
 struct TrainingFiles {
     let folder: URL
 
+    static let recipeName = "recipe.json"
+
     /// What lies in the folder beside the models of the stages, which therefore have other names.
     static let names: Set = [
-        "recipe.json", "config.json", "tokenizer.json", "tokenizer_config.json", "start", "log.jsonl",
+        recipeName, "config.json", "tokenizer.json", "tokenizer_config.json", "start", "log.jsonl",
         "handovers.jsonl", "curves.svg", "state", "current",
     ]
 
@@ -28,7 +30,7 @@ struct TrainingFiles {
 
     /// Makes the folder, or checks that it holds this run.
     func begin(recipe: URL, configuration: URL, vocabulary: TaskVocabulary) throws {
-        try keep(Data(contentsOf: recipe), as: "recipe.json")
+        try keep(Data(contentsOf: recipe), as: Self.recipeName)
         try keep(Data(contentsOf: configuration), as: "config.json")
         try vocabulary.write(to: folder)
         // What a process that was killed had begun to write.

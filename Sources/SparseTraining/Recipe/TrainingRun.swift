@@ -71,6 +71,25 @@ public final class TrainingRun {
         try files.truncateLog(after: state, of: self.recipe)
     }
 
+    /// The same for a recipe that is no file yet.
+    convenience init(
+        _ recipe: Recipe,
+        configuration: URL,
+        folder: URL,
+        start: URL? = nil,
+        threads: Int? = nil
+    ) throws {
+        let files = TrainingFiles(folder: folder)
+        try files.keep(recipe.json, as: TrainingFiles.recipeName)
+        try self.init(
+            recipe: folder.appendingPathComponent(TrainingFiles.recipeName),
+            configuration: configuration,
+            folder: folder,
+            start: start,
+            threads: threads
+        )
+    }
+
     private static func parameters(
         _ start: URL?,
         _ configuration: ModelConfiguration,
