@@ -23,10 +23,10 @@ struct EvaluateCommand: ParsableCommand {
     var lengths = [256, 1024]
 
     @Option(
-        help: "Tasks, comma-separated; all when not given.",
+        help: "Tasks, comma-separated; all that the model has words for when not given.",
         transform: { $0.split(separator: ",").map(String.init) }
     )
-    var tasks = TaskEvaluation.tasks
+    var tasks: [String] = []
 
     @Option(help: "Texts of each task and length.")
     var texts = 20
@@ -48,7 +48,7 @@ struct EvaluateCommand: ParsableCommand {
         if !json {
             print("task        length      k  questions   accuracy dense  sparse   perplexity dense  sparse")
         }
-        for task in tasks {
+        for task in tasks.isEmpty ? evaluation.tasks : tasks {
             for length in lengths {
                 Terminal.progress("\(task) at \(length) tokens")
                 let row = try evaluation.run(task, length: length, texts: texts)

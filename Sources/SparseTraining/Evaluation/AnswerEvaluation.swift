@@ -7,6 +7,8 @@ public struct AnswerMeasures: Equatable, Sendable, Codable {
     public var outcome: Double
     /// The tokens of an answer.
     public var answerTokens: Double
+    /// The share of words in the question's language; nil where no word told one.
+    public var languageConsistency: Double?
     /// The questions asked.
     public var questions: Int
 }
@@ -53,19 +55,29 @@ struct AnswerEvaluation {
         )
     }
 
+    /// What is measured of one answer.
+    private struct Answer {
+        let outcome: Double
+        let tokens: Double
+        let consistency: Double?
+    }
+
     private func measures(of model: LanguageModel, _ kind: TaskKind, questions: Int) throws -> AnswerMeasures
     {
         let answers = try workers.map(count: questions) { index in
-            try model.rollout(
-                stream.item(kind, index, length: length),
-                options: options,
-                seed: seed &+ UInt64(index)
+            let item = stream.item(kind, index, length: length)
+            let (rollout, outcome) = try model.rollout(item, options: options, seed: seed &+ UInt64(index))
+            return Answer(
+                outcome: Double(outcome),
+                tokens: Double(rollout.logProbabilities.count),
+                consistency: item.languageConsistency(of: rollout.answer)
             )
         }
         let count = Double(max(questions, 1))
         return AnswerMeasures(
-            outcome: answers.reduce(0) { $0 + Double($1.outcome) } / count,
-            answerTokens: answers.reduce(0) { $0 + Double($1.rollout.logProbabilities.count) } / count,
+            outcome: answers.reduce(0) { $0 + $1.outcome } / count,
+            answerTokens: answers.reduce(0) { $0 + $1.tokens } / count,
+            languageConsistency: LanguageConsistency.mean(answers.map(\.consistency)),
             questions: questions
         )
     }

@@ -63,6 +63,12 @@ public struct TaskEvaluation {
     /// The names of the tasks.
     public static let tasks = TaskKind.allCases.map(\.rawValue)
 
+    /// The names of the tasks whose words the model has.
+    public var tasks: [String] {
+        let size = model.configuration.vocabularySize
+        return TaskKind.allCases.filter { (try? $0.requireVocabulary(size)) != nil }.map(\.rawValue)
+    }
+
     /// Measures one task.
     ///
     /// - Parameters:
@@ -76,6 +82,7 @@ public struct TaskEvaluation {
             let expected = "one of " + Self.tasks.joined(separator: ", ")
             throw RecipeFault.invalid(field: "task", found: task, expected: expected)
         }
+        try kind.requireVocabulary(model.configuration.vocabularySize)
         guard length >= 64, texts >= 1 else {
             throw RecipeFault.invalid(
                 field: "length, texts",

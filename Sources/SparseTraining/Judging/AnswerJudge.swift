@@ -22,20 +22,29 @@ package struct ExactMatch: AnswerJudge {
     }
 }
 
-/// 1 for what is expected behind the end of thinking of the last turn, whatever has been thought.
+/// 1 for the answer that is expected at the end of the last turn, whatever has been thought or done before.
 package struct FinalAnswer: AnswerJudge {
+    /// Whether the answer stands behind the end of thinking; the whole turn is the answer otherwise.
+    let thinks: Bool
+    /// Other right answers, each with its end token.
+    let others: [[Int]]
+
     /// A judge.
-    package init() {}
+    package init(thinks: Bool = true, others: [[Int]] = []) {
+        self.thinks = thinks
+        self.others = others
+    }
 
     /// 1 or 0; an answer that never ends to think is none.
     package func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
-        guard let final = Self.final(turns) else { return 0 }
-        return final == Self.final(expected) ? 1 : 0
+        guard let final = final(turns) else { return 0 }
+        return final == self.final(expected) || others.contains(final) ? 1 : 0
     }
 
-    private static func final(_ turns: [[Int]]) -> ArraySlice<Int>? {
+    private func final(_ turns: [[Int]]) -> [Int]? {
         guard let last = turns.last else { return nil }
-        return last.firstIndex(of: TaskVocabulary.endOfThinking).map { last[($0 + 1)...] }
+        guard thinks else { return last }
+        return last.firstIndex(of: TaskVocabulary.endOfThinking).map { Array(last[($0 + 1)...]) }
     }
 }
 
@@ -69,9 +78,14 @@ package struct ProgramTests: AnswerJudge {
     /// A multiple of 1 over the number of tests; 0 for what is no program, or does not come to its end.
     package func outcome(of turns: [[Int]], expected: [[Int]]) -> Float {
         guard let answer = turns.last, answer.last == TaskVocabulary.end,
-            let text = vocabulary.text(Array(answer.dropLast())),
-            let program = try? StackProgram(text)
+            let text = vocabulary.text(Array(answer.dropLast()))
         else { return 0 }
+        return share(of: text)
+    }
+
+    /// The share of the tests that a program passes; 0 for what is none.
+    func share(of text: String) -> Float {
+        guard let program = try? StackProgram(text) else { return 0 }
         let machine = StackMachine()
         let passed = tests.count { machine.run(program, input: $0.input) == .finished($0.output) }
         return Float(passed) / Float(tests.count)

@@ -57,7 +57,12 @@ struct Distillation {
                     options: options,
                     seed: seed &+ number &* 0xD1B5_4A32_D192_ED03
                 )
-                if outcome == 1 { return item.answered(by: rollout) }
+                guard outcome == 1 else { continue }
+                let answered = item.answered(by: rollout)
+                var generator = SplitMix64(state: seed &+ UInt64(index))
+                let share = settings.withoutThinking ?? 0
+                return Double.random(in: 0..<1, using: &generator) < share
+                    ? answered.withoutThinking : answered
             }
             return nil
         }.compactMap { $0 }
@@ -65,6 +70,22 @@ struct Distillation {
 }
 
 extension TaskItem {
+    /// The same question asked for an answer without thinking, and answered so; itself where nothing was thought.
+    var withoutThinking: TaskItem {
+        guard let turns = questions.first?.turns, turns.count == 1, let turn = turns.first,
+            turn.lowerBound > 0,
+            tokens[turn.lowerBound - 1] == TaskVocabulary.beginOfThinking,
+            let end = tokens[turn].firstIndex(of: TaskVocabulary.endOfThinking)
+        else { return self }
+        var item = self
+        item.tokens.removeSubrange(turn.lowerBound - 1..<end)
+        item.weights.removeSubrange(turn.lowerBound - 1..<end)
+        // The end of thinking opens the answer now, and is given.
+        item.weights[turn.lowerBound - 1] = 0
+        item.questions = [Question(turns: [turn.lowerBound..<item.tokens.count])]
+        return item
+    }
+
     /// The conversation up to its first question, with an answer that counts.
     fileprivate func answered(by rollout: Rollout) -> TaskItem {
         var item = self

@@ -10,9 +10,20 @@ public struct DistillationSettings: Equatable, Sendable, Codable {
     public var draws: Int?
     /// Answers are drawn among the fewest tokens whose probabilities add up to this; all when nil.
     public var topP: Double?
+    /// The share of answers with thinking that are learned without it, to a question that asks for none; 0 when nil.
+    ///
+    /// Source: V3.2 report, "Specialist Distillation": data with and without thinking.
+    public var withoutThinking: Double?
 
     /// Settings.
-    public init(teachers: [String: String], answerTokens: Int, draws: Int? = nil, topP: Double? = nil) {
+    public init(
+        teachers: [String: String],
+        answerTokens: Int,
+        draws: Int? = nil,
+        topP: Double? = nil,
+        withoutThinking: Double? = nil
+    ) {
+        self.withoutThinking = withoutThinking
         self.teachers = teachers
         self.answerTokens = answerTokens
         self.draws = draws
@@ -27,6 +38,7 @@ public struct DistillationSettings: Equatable, Sendable, Codable {
         full.teachers = Dictionary(uniqueKeysWithValues: TaskKind.allCases.map { ($0.rawValue, "") })
         full.draws = draws ?? Self.draws
         full.topP = topP ?? 1
+        full.withoutThinking = withoutThinking ?? 0
         return full
     }
 
@@ -36,6 +48,8 @@ public struct DistillationSettings: Equatable, Sendable, Codable {
         try require((1...65536).contains(answerTokens), field + "answerTokens", answerTokens, "1 to 65536")
         try require((1...1024).contains(draws ?? 1), field + "draws", draws ?? 1, "1 to 1024")
         try require(isShare(topP), field + "topP", topP ?? 1, "above 0, at most 1")
+        let share = withoutThinking ?? 0
+        try require((0...1).contains(share), field + "withoutThinking", share, "a share of 0 to 1")
         for task in tasks {
             try require(
                 teachers[task] != nil,

@@ -97,6 +97,8 @@ public struct PolicyMeasures: Equatable, Sendable, Codable {
     public var accuracy: Double
     /// The tokens of an answer.
     public var answerTokens: Double
+    /// The share of words in the question's language; nil where no word told one.
+    public var languageConsistency: Double?
     /// The entropy of the distributions that were drawn from, in nats a token.
     public var entropy: Double
     /// The divergence from the policy at the stage's beginning, in nats a token, as estimated, in the step's last update; nil

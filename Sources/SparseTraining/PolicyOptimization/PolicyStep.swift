@@ -15,6 +15,7 @@ struct PolicyStep: Sendable {
     struct Answer: Sendable {
         let rollout: Rollout
         let isRight: Bool
+        let languageConsistency: Double?
         let reward: Float
         var advantage: Float = 0
         /// The log-probabilities of its tokens under the reference policy.
@@ -67,6 +68,7 @@ struct PolicyStep: Sendable {
             return Answer(
                 rollout: rollout,
                 isRight: outcome == 1,
+                languageConsistency: items[index / group].languageConsistency(of: rollout.answer),
                 reward: reward(rollout.answer, to: items[index / group], outcome: outcome),
                 reference: settings.divergenceWeight == 0
                     ? [] : try logProbabilities(of: rollout, under: reference)
@@ -155,6 +157,7 @@ struct PolicyStep: Sendable {
             reward: answers.reduce(0) { $0 + Double($1.reward) } / count,
             accuracy: Double(answers.filter(\.isRight).count) / count,
             answerTokens: Double(tokens) / count,
+            languageConsistency: LanguageConsistency.mean(answers.map(\.languageConsistency)),
             entropy: entropy / Double(max(tokens, 1)),
             divergence: settings.divergenceWeight == 0 ? nil : 0,
             gap: 0,

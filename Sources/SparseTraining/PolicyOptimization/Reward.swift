@@ -18,6 +18,8 @@ public struct RewardWeights: Equatable, Sendable, Codable {
     public var outcome: Float?
     /// What an answer of `answerTokens` tokens loses, shorter ones in proportion; nothing when nil.
     public var length: Float?
+    /// The share of words in the question's language, where an answer has words that tell one; nothing when nil.
+    public var language: Float?
 
     /// A part, by its name in a recipe.
     public enum Part: String, Sendable, CaseIterable {
@@ -25,6 +27,8 @@ public struct RewardWeights: Equatable, Sendable, Codable {
         case outcome
         /// What its length costs.
         case length
+        /// Whether it keeps to the question's language.
+        case language
     }
 
     /// What a part counts for.
@@ -33,29 +37,35 @@ public struct RewardWeights: Equatable, Sendable, Codable {
             switch part {
             case .outcome: outcome
             case .length: length
+            case .language: language
             }
         }
         set {
             switch part {
             case .outcome: outcome = newValue
             case .length: length = newValue
+            case .language: language = newValue
             }
         }
     }
 
     /// Weights.
-    public init(outcome: Float? = nil, length: Float? = nil) {
+    public init(outcome: Float? = nil, length: Float? = nil, language: Float? = nil) {
         self.outcome = outcome
         self.length = length
+        self.language = language
     }
 
     /// The same with a value in every field that may be left out.
-    var withEveryField: RewardWeights { RewardWeights(outcome: outcome ?? 1, length: length ?? 0) }
+    var withEveryField: RewardWeights {
+        RewardWeights(outcome: outcome ?? 1, length: length ?? 0, language: language ?? 0)
+    }
 
     /// - Throws: `RecipeFault.invalid` naming the field that is out of range.
     func validate(_ path: String) throws(RecipeFault) {
-        for (name, value) in [("outcome", outcome ?? 1), ("length", length ?? 0)] {
-            try require(value >= 0 && value.isFinite, "\(path).\(name)", value, "a number of at least 0")
+        for part in Part.allCases {
+            let (value, field) = (self[part] ?? 0, "\(path).\(part.rawValue)")
+            try require(value >= 0 && value.isFinite, field, value, "a number of at least 0")
         }
     }
 }
@@ -68,6 +78,8 @@ struct WeightedReward: Reward {
 
     func callAsFunction(_ answer: [[Int]], to item: TaskItem, outcome: Float) -> Float {
         let tokens = answer.reduce(0) { $0 + $1.count }
+        let consistency = item.languageConsistency(of: answer) ?? 1
         return (weights.outcome ?? 1) * outcome - (weights.length ?? 0) * Float(tokens) / Float(longest)
+            + (weights.language ?? 0) * Float(consistency)
     }
 }

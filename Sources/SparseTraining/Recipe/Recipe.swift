@@ -50,6 +50,8 @@ public struct Recipe: Equatable, Sendable, Codable {
         ///
         /// Every number up to it occurs.
         public var mostFacts: Int?
+        /// The languages of tasks that are worded; English alone when nil.
+        public var languages: LanguageMix?
         /// The rate of each step.
         public var learningRate: LearningRate
         /// The rate of the indexer's parameters, as a multiple of it.
@@ -224,6 +226,18 @@ extension Recipe {
     }
 }
 
+extension Recipe {
+    /// Checks that a model has tokens for the words of all tasks.
+    ///
+    /// - Parameter size: of the model's vocabulary.
+    /// - Throws: `RecipeFault.invalid` when it has too few.
+    func requireVocabulary(_ size: Int) throws(RecipeFault) {
+        for (kind, share) in stages.flatMap(\.shares) where share > 0 {
+            try kind.requireVocabulary(size)
+        }
+    }
+}
+
 extension Recipe.Stage {
     /// The same with a value in every field that may be left out.
     var withEveryField: Recipe.Stage {
@@ -231,6 +245,7 @@ extension Recipe.Stage {
         full.tokensPerFact = tokensPerFact ?? 0
         full.restatements = restatements ?? 0
         full.mostFacts = mostFacts ?? 0
+        full.languages = (languages ?? .english).withEveryField
         full.indexerRate = indexerRate ?? 0
         full.topK = topK ?? 0
         full.closedFormStart = closedFormStart ?? false
@@ -258,7 +273,8 @@ extension Recipe.Stage {
             questions: questions,
             tokensPerFact: tokensPerFact ?? TaskStream.tokensPerFact,
             restatements: restatements ?? 0,
-            mostFacts: mostFacts
+            mostFacts: mostFacts,
+            languages: languages
         )
     }
 
@@ -307,6 +323,7 @@ extension Recipe.Stage {
             policy == nil ? "missing" : "given",
             "one for policyOptimization, none elsewhere"
         )
+        try languages?.validate("\(name).languages")
         try policy?.validate(stage: name)
         try require(
             (distillation != nil) == (kind == .distillation),

@@ -43,14 +43,7 @@ public final class TrainingRun {
         self.configuration = try ModelConfiguration(contentsOf: configuration)
         self.folder = folder
         workers = try threads.map { try Workers(count: $0) } ?? .all
-        let vocabulary = TaskVocabulary(limit: self.configuration.vocabularySize)
-        guard vocabulary.count <= self.configuration.vocabularySize else {
-            throw RecipeFault.invalid(
-                field: "vocab_size",
-                found: "\(self.configuration.vocabularySize)",
-                expected: "at least \(vocabulary.count), the tokens of the tasks"
-            )
-        }
+        try self.recipe.requireVocabulary(self.configuration.vocabularySize)
         let topK = self.configuration.indexer?.topK
         // Answers are written with the model's own selection.
         if let stage = self.recipe.stages.first(where: {
@@ -63,7 +56,11 @@ public final class TrainingRun {
             )
         }
         files = TrainingFiles(folder: folder)
-        try files.begin(recipe: recipe, configuration: configuration, vocabulary: vocabulary)
+        try files.begin(
+            recipe: recipe,
+            configuration: configuration,
+            vocabulary: TaskVocabulary(limit: self.configuration.vocabularySize)
+        )
         let start = try files.start(start)
         state =
             try files.readState(self.configuration, recipe: self.recipe)

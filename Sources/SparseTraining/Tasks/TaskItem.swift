@@ -23,13 +23,42 @@ package enum TaskKind: String, CaseIterable, Codable, Sendable {
     case steps
     /// Who stands before whom, and so where.
     case ordering
+    /// Puzzles whose answer follows from what is said, thought about before the answer.
+    case logic
+    /// A file to be mended, with tools that edit and test it.
+    case coding
+    /// A question about a long document, with tools that search and open it.
+    case search
+    /// A text that has to fulfil a rubric.
+    case writing
 
     /// Whether the answer that a question comes with is the only right one.
     var hasOneAnswer: Bool {
         switch self {
-        case .programs, .steps: false
+        case .programs, .steps, .logic, .coding, .search, .writing: false
         default: true
         }
+    }
+
+    /// Whether tools are called before the answer.
+    var hasTools: Bool { self == .coding || self == .search }
+
+    /// Checks that a model has tokens for the words of the task.
+    ///
+    /// - Parameter size: of the model's vocabulary.
+    /// - Throws: `RecipeFault.invalid` when it has too few.
+    func requireVocabulary(_ size: Int) throws(RecipeFault) {
+        let needed =
+            switch self {
+            case .steps, .logic, .coding, .search, .writing: TaskVocabulary().count
+            default: TaskVocabulary(limit: 0).count
+            }
+        try require(
+            size >= needed,
+            "vocab_size",
+            size,
+            "at least \(needed), the tokens of the task \(rawValue)"
+        )
     }
 }
 
@@ -54,6 +83,8 @@ package struct TaskItem: Sendable {
         package var judge: any AnswerJudge = ExactMatch()
         /// What replies to a turn; nil where the first is the answer.
         package var environment: (any Environment)?
+        /// What it is asked in.
+        package var language: Language = .english
 
         /// From the answer's first token to its last, replies included.
         package var answer: Range<Int> {
@@ -178,19 +209,33 @@ struct ConversationWriter {
         ask(Turn(question: question, answer: answer, needles: needles))
     }
 
-    /// Adds a turn of each; the first question belongs to the turn of the text.
-    mutating func ask(_ turn: Turn) {
+    /// Adds a turn of each, and a turn with its reply for each call; the first question belongs to the turn of the text.
+    mutating func ask(_ turn: Turn, in language: Language = .english) {
         if !item.questions.isEmpty { add([TaskVocabulary.user], weight: 0) }
         add(vocabulary.ids(turn.question) + [TaskVocabulary.assistant], weight: 0)
         let opening = turn.thinking == nil ? TaskVocabulary.endOfThinking : TaskVocabulary.beginOfThinking
         add([opening], weight: 0)
-        let start = item.tokens.count
-        if let thinking = turn.thinking {
-            add(vocabulary.ids(thinking) + [TaskVocabulary.endOfThinking], weight: 1)
+        var turns: [Range<Int>] = []
+        func write(_ tokens: [Int]) {
+            let start = item.tokens.count
+            add(tokens, weight: 1)
+            turns.append(start..<item.tokens.count)
         }
-        add(vocabulary.ids(turn.answer) + [TaskVocabulary.end], weight: 1)
+        for call in turn.calls {
+            write(vocabulary.ids(call) + [TaskVocabulary.end])
+            let answer = turns.map { Array(item.tokens[$0]) }
+            add(turn.environment?.reply(to: answer) ?? [], weight: 0)
+        }
+        let thinking = turn.thinking.map { vocabulary.ids($0) + [TaskVocabulary.endOfThinking] } ?? []
+        write(thinking + vocabulary.ids(turn.answer) + [TaskVocabulary.end])
         item.questions.append(
-            .init(turns: [start..<item.tokens.count], needles: turn.needles, judge: turn.judge)
+            .init(
+                turns: turns,
+                needles: turn.needles,
+                judge: turn.judge,
+                environment: turn.environment,
+                language: language
+            )
         )
     }
 

@@ -28,6 +28,8 @@ package struct TaskStream: Sendable {
     ///
     /// Every number up to it occurs.
     package let mostFacts: Int?
+    /// The languages of tasks that are worded.
+    package let languages: LanguageMix
 
     /// The usual density of facts.
     package static let tokensPerFact = 40
@@ -41,9 +43,11 @@ package struct TaskStream: Sendable {
         questions: Int = 16,
         tokensPerFact: Int = TaskStream.tokensPerFact,
         restatements: Int = 0,
-        mostFacts: Int? = nil
+        mostFacts: Int? = nil,
+        languages: LanguageMix? = nil
     ) {
         self.mostFacts = mostFacts
+        self.languages = languages ?? .english
         self.restatements = restatements
         self.tokensPerFact = tokensPerFact
         self.seed = seed
@@ -72,8 +76,8 @@ package struct TaskStream: Sendable {
         case .copy, .arithmetic, .brackets:
             return SmallTasks(vocabulary: vocabulary)
                 .item(kind, length: length, questions: questions * 4, &generator)
-        case .programs, .steps, .ordering:
-            return LeveledTasks(vocabulary: vocabulary)
+        case .programs, .steps, .ordering, .logic, .coding, .search, .writing:
+            return LeveledTasks(vocabulary: vocabulary, languages: languages)
                 .item(kind, length: length, questions: questions * 4, &generator)
         case .prose: return prose(length: length, &generator)
         }

@@ -28,13 +28,17 @@ package struct TaskVocabulary: Sendable {
 
     /// The pieces that are tokens beyond bytes, in the order of their ids.
     private let pieces: [String]
+    /// The mark-up of tools, behind the pieces.
+    private let markup: [String]
     private let ids: [String: Int]
+    /// What is more than a byte, by its first byte, the longest first.
+    private let starts: [UInt8: [(bytes: [UInt8], id: Int)]]
 
     private static let firstByte = markers.count
     private static let firstPiece = firstByte + 256
 
     /// What only the tasks of post-training need.
-    private static let laterPieces: [String] = []
+    private static let laterPieces = WordList.languagePieces + ToolMarkup.words
 
     /// The vocabulary.
     ///
@@ -47,12 +51,17 @@ package struct TaskVocabulary: Sendable {
             (10..<100).map(String.init) + words.map { " " + $0 }
             + words.filter { $0.first?.isUppercase == true }
         let all = first + Self.laterPieces
-        pieces = Self.firstPiece + all.count <= limit ? all : first
-        ids = Dictionary(uniqueKeysWithValues: pieces.enumerated().map { ($1, Self.firstPiece + $0) })
+        let isWhole = Self.firstPiece + all.count + ToolMarkup.pieces.count <= limit
+        pieces = isWhole ? all : first
+        markup = isWhole ? ToolMarkup.pieces : []
+        ids = Dictionary(
+            uniqueKeysWithValues: (pieces + markup).enumerated().map { ($1, Self.firstPiece + $0) }
+        )
+        starts = Self.starts(ids)
     }
 
     /// The number of tokens.
-    package var count: Int { Self.firstPiece + pieces.count }
+    package var count: Int { Self.firstPiece + pieces.count + markup.count }
 
     /// The id of a piece of text that is one token.
     ///
@@ -67,6 +76,9 @@ package struct TaskVocabulary: Sendable {
     /// The ids of pieces.
     func ids(_ pieces: [String]) -> [Int] { pieces.map(id) }
 
+    /// The id of a piece beyond bytes; none where there is no such piece.
+    func find(_ piece: String) -> [Int] { ids[piece].map { [$0] } ?? [] }
+
     /// The text of some tokens.
     ///
     /// - Parameter ids: any numbers.
@@ -76,11 +88,37 @@ package struct TaskVocabulary: Sendable {
         for id in ids {
             switch id {
             case Self.firstByte..<Self.firstPiece: bytes.append(UInt8(id - Self.firstByte))
-            case Self.firstPiece..<count: bytes += pieces[id - Self.firstPiece].utf8
+            case Self.firstPiece..<Self.firstPiece + pieces.count:
+                bytes += pieces[id - Self.firstPiece].utf8
+            case Self.firstPiece + pieces.count..<count:
+                bytes += markup[id - Self.firstPiece - pieces.count].utf8
             default: return nil
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension TaskVocabulary {
+    /// The tokens of a text: of all pieces and markers that begin at a place the longest, or else a byte.
+    ///
+    /// For texts that tasks and tools write it gives what the tokenizer gives.
+    func encode(_ text: String) -> [Int] {
+        var rest = Array(text.utf8)[...]
+        var tokens: [Int] = []
+        while let first = rest.first {
+            let longest = (starts[first] ?? []).first { rest.starts(with: $0.bytes) }
+            tokens.append(longest?.id ?? Self.firstByte + Int(first))
+            rest.removeFirst(longest?.bytes.count ?? 1)
+        }
+        return tokens
+    }
+
+    private static func starts(_ ids: [String: Int]) -> [UInt8: [(bytes: [UInt8], id: Int)]] {
+        let markers = Dictionary(uniqueKeysWithValues: markers.enumerated().map { ($1, $0) })
+        let all = ids.merging(markers) { piece, _ in piece }.map { (bytes: Array($0.key.utf8), id: $0.value) }
+        return Dictionary(grouping: all) { $0.bytes[0] }
+            .mapValues { $0.sorted { $0.bytes.count > $1.bytes.count } }
     }
 }
 
@@ -114,6 +152,8 @@ extension TaskVocabulary {
         for piece in pieces {
             vocabulary[piece.utf8.map(Self.letter).joined()] = id(piece)
         }
+        for piece in markup { vocabulary[piece] = id(piece) }
+        let added = Self.markers.enumerated().map { ($0, $1) } + markup.map { (id($0), $0) }
         func split(_ pattern: String) -> [String: Any] {
             ["type": "Split", "pattern": ["Regex": pattern], "behavior": "Isolated", "invert": false]
         }
@@ -122,7 +162,7 @@ extension TaskVocabulary {
         ]
         return [
             "version": "1.0",
-            "added_tokens": Self.markers.enumerated().map { id, content in
+            "added_tokens": added.map { id, content in
                 [
                     "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
                     "normalized": false, "special": id < 3,

@@ -59,7 +59,7 @@ enum WordList {
         "The In With Where What Copy is in the with and to but put for comes back from"
     )
 
-    private static func words(_ text: String) -> [String] {
+    static func words(_ text: String) -> [String] {
         text.split(whereSeparator: \.isWhitespace).map(String.init)
     }
 }

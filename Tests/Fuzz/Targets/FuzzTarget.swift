@@ -34,6 +34,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case chat
     /// A program of the stack machine, and numbers for it.
     case program
+    /// What an answerer with tools writes, turn by turn.
+    case tools
 
     /// Takes one input.
     func run(_ input: Input) {
@@ -52,6 +54,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
             case .recipe: try readRecipe(input)
             case .chat: try converse(input)
             case .program: try runProgram(input)
+            case .tools: try runTools(input)
             }
         } catch {
             check(error)

@@ -180,6 +180,10 @@ final class PostTrainingTests: XCTestCase {
             ),
             (", \"brackets\": \"closers\"", "", "taught.distillation.teachers is without brackets"),
             ("\"draws\": 2", "\"draws\": 0", "distilled: taught.distillation.draws is 0, expected 1 to 1024"),
+            (
+                "\"draws\": 2", "\"withoutThinking\": -1",
+                "withoutThinking is -1.0, expected a share of 0 to 1"
+            ),
             ("\"draws\": 2", "\"drows\": 2", "drows: is not a field of a recipe"),
             ("\"answers\": 4", "\"answers\": 0", "sums: policy.policy.answers is 0, expected 2 to 1024"),
             ("\"seed\": 3,", "", "lacks \"seed\""),

@@ -199,6 +199,23 @@ final class TrainingRunTests: XCTestCase {
             ("\"divergenceWeight\": 0.1", "\"divergenceWeight\": -1", "expected a number of at least 0"),
             ("\"offPolicyLimit\": 0.1", "\"offPolicyLimit\": -1", "expected a number of at least 0"),
             ("\"length\": 0.5", "\"length\": -1", "expected a number of at least 0"),
+            (
+                "\"length\": 0.5", "\"language\": -1",
+                "policy.policy.rewards.language is -1.0, expected a number"
+            ),
+            (
+                "\"needle\": 1", "\"logic\": 1",
+                "vocab_size is 760, expected at least 899, the tokens of the task logic"
+            ),
+            (
+                "\"mixture\": {\"copy\": 1}", "\"mixture\": {\"copy\": 1}, \"languages\": {\"german\": 2}",
+                "dense.languages.german is 2.0, expected a share of 0 to 1"
+            ),
+            (
+                "\"mixture\": {\"copy\": 1}",
+                "\"mixture\": {\"copy\": 1}, \"languages\": {\"french\": 1, \"german\": 0}",
+                "languages.french: is not a field"
+            ),
             ("\"answerTokens\": 4", "\"answerTokens\": 0", "policy.policy.answerTokens is 0"),
             ("\"rewards\"", "\"reward\"", "stages[1].policy.reward: is not a field"),
             ("\"kind\": \"policyOptimization\"", "\"kind\": \"sparseTraining\"", "policy.policy is given"),

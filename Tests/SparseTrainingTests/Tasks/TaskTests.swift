@@ -16,13 +16,15 @@ final class TaskTests: XCTestCase {
     func testItemsAreWhatTheTokenizerMakesOfTheirText() throws {
         let tokenizer = try tokenizer()
         XCTAssertEqual(tokenizer.vocabularySize, TaskVocabulary().count)
-        XCTAssertLessThan(TaskVocabulary().count, 1000)
-        let stream = TaskStream(seed: 1, split: .training)
+        XCTAssertEqual(TaskVocabulary(limit: 768).count, 758, "the ids of the model of the demonstration")
+        XCTAssertLessThanOrEqual(TaskVocabulary().count, 1024)
+        let stream = TaskStream(seed: 1, split: .training, languages: LanguageMix(german: 0.5, slips: 0.5))
         for kind in TaskKind.allCases {
-            for index in 0..<4 {
+            for index in 0..<8 {
                 let item = stream.item(kind, index, length: 400)
                 let text = try tokenizer.decode(item.tokens)
                 XCTAssertEqual(tokenizer.encode(text), item.tokens, "\(kind) \(index): \(text)")
+                XCTAssertEqual(TaskVocabulary().encode(text), item.tokens, "\(kind) \(index): \(text)")
             }
         }
         XCTAssertEqual(try tokenizer.decode(tokenizer.encode("Grüße, 多 12345!")), "Grüße, 多 12345!")
