@@ -4,16 +4,16 @@ import SparseInference
 ///
 /// | puzzle | question | thinking | answer |
 /// | --- | --- | --- | --- |
-/// | roads | *Ada> Bruno, Dora> Emil, Bruno> Carla. Does Ada reach Carla?* | *Ada Bruno Carla, so* | *yes.* |
-/// | rows | *Ada< Bruno, Carla< Ada. Where is Bruno?* | *Bruno Ada Carla, so* | *3.* |
-/// | places | *Ada= Oslo, Bruno# Prag. Where is Carla?* | *Ada Oslo, Bruno Bern, Carla Prag, so* | *Prag.* |
+/// | roads | *Ada> Bruno, Dora> Emil, Bruno> Carla. Does Ada reach Carla?* | *Ada> Bruno, Bruno> Carla, so* | *yes.* |
+/// | rows | *Ada< Carla, Bruno< Ada. Where is Bruno?* | *Bruno< Ada, Ada< Carla, so* | *3.* |
+/// | places | *Oslo Prag Bern: Ada= Oslo, Bruno# Bern. Where is Carla?* | *Ada= Oslo, Bruno= Prag, Carla= Bern, so* | *Bern.* |
 ///
-/// A road leads one way, and at most one begins at each person. In a row each stands right before the next. Of places `=` says
-/// where someone is and `#` where someone is not; no two people are at the same one, and no statement can be left out.
-/// The answer alone is judged, in either language.
+/// A road leads one way, and at most one begins at each person. In a row `<` tells who comes right behind whom. Of places
+/// `=` says where someone is and `#` where someone is not; no two people are at the same one, and no statement can be left
+/// out. The answer alone is judged, in either language.
 struct LogicTasks {
     /// The most tokens of a turn, markers included.
-    static func longestTurn(level: Int) -> Int { [46, 56, 74, 90][level - 1] }
+    static func longestTurn(level: Int) -> Int { [56, 70, 92, 108][level - 1] }
 
     /// A puzzle of a level.
     ///
@@ -57,7 +57,7 @@ struct LogicTasks {
         return Turn(
             question: Self.list(roads.map { [" " + $0.0, ">", " " + $0.1] })
                 + Self.asked(languages.question.reaches(way[0], target)),
-            thinking: followed.map { " " + $0 } + [",", language.so],
+            thinking: Self.steps(followed, ">") + [language.so],
             answer: [language.answer(isReached), "."],
             judge: FinalAnswer(
                 others: [vocabulary.ids([language.other.answer(isReached), "."]) + [TaskVocabulary.end]]
@@ -74,12 +74,12 @@ struct LogicTasks {
     ) -> Turn {
         let row = Array(WordList.names.shuffled(using: &generator).prefix(level + 2))
         let asked = Int.random(in: row.indices, using: &generator)
-        let clues = zip(row, row.dropFirst()).shuffled(using: &generator)
+        let clues = zip(row.dropFirst(), row).shuffled(using: &generator)
         return Turn(
             question: Self.list(clues.map { [" " + $0.0, "<", " " + $0.1] })
                 + Self.asked(languages.question.whereIs + [" " + row[asked], "?"]),
-            // Back to the first, one by one.
-            thinking: row[...asked].reversed().map { " " + $0 } + [",", languages.answer.so],
+            // Forward to the first, one by one.
+            thinking: Self.steps(row[...asked].reversed(), "<") + [languages.answer.so],
             answer: ["\(asked + 1)", "."],
             judge: FinalAnswer()
         )
@@ -103,30 +103,39 @@ struct LogicTasks {
         let names = Array(WordList.names.shuffled(using: &generator).prefix(count))
         let cities = Array(WordList.cities.shuffled(using: &generator).prefix(count))
         let asked = Int.random(in: 0..<count, using: &generator)
-        // Person i is at place i. All that is true, as far as it is needed.
-        var statements = (0..<count).flatMap { person in
-            (0..<count).map { Statement(person: person, place: $0, isThere: person == $0) }
-        }.filter { !$0.isThere || $0.person != asked }.shuffled(using: &generator)
-        for statement in statements {
-            let others = statements.filter { $0 != statement }
-            if Self.arrangements(of: count, others).count == 1 { statements = others }
-        }
+        let statements = Self.statements(count, asked: asked, &generator)
         let said = statements.map {
             [" " + names[$0.person], $0.isThere ? "=" : "#", " " + cities[$0.place]]
         }
         // In the order they are named, who is asked for at the end.
         var order: [Int] = []
-        for person in statements.map(\.person) + Array(0..<count) + [asked] {
-            order.removeAll { $0 == person && person == asked }
-            if !order.contains(person) { order.append(person) }
+        for person in statements.map(\.person) where person != asked && !order.contains(person) {
+            order.append(person)
         }
-        let solution = order.flatMap { [" " + names[$0], " " + cities[$0], ","] }
+        let solution = (order + [asked]).flatMap { [" " + names[$0], "=", " " + cities[$0], ","] }
+        let list = cities.shuffled(using: &generator).map { " " + $0 }
         return Turn(
-            question: Self.list(said) + Self.asked(languages.question.whereIs + [" " + names[asked], "?"]),
+            question: Self.beginning(list) + [":"] + said.joined(separator: [","]) + ["."]
+                + Self.asked(languages.question.whereIs + [" " + names[asked], "?"]),
             thinking: solution + [languages.answer.so],
             answer: [cities[asked], "."],
             judge: FinalAnswer()
         )
+    }
+
+    /// True statements that leave one arrangement and name everyone, none of which can be left out.
+    private static func statements(_ count: Int, asked: Int, _ generator: inout SplitMix64) -> [Statement] {
+        while true {
+            // Person i is at place i. All that is true, as far as it is needed.
+            var statements = (0..<count).flatMap { person in
+                (0..<count).map { Statement(person: person, place: $0, isThere: person == $0) }
+            }.filter { !$0.isThere || $0.person != asked }.shuffled(using: &generator)
+            for statement in statements {
+                let others = statements.filter { $0 != statement }
+                if arrangements(of: count, others).count == 1 { statements = others }
+            }
+            if Set(statements.map(\.person) + [asked]).count == count { return statements }
+        }
     }
 
     /// All ways to place people, one a place, in which every statement holds.
@@ -148,15 +157,24 @@ struct LogicTasks {
 
     // MARK: Wording
 
-    /// *Ada>Bruno,Dora>Emil.*, at the beginning of a text.
+    /// What is said one after another, at the beginning of a text.
     private static func list(_ clues: [[String]]) -> [String] {
-        var pieces = Array(clues.joined(separator: [","]))
-        pieces[0].removeFirst()
-        return pieces + ["."]
+        beginning(Array(clues.joined(separator: [","]))) + ["."]
+    }
+
+    /// The same without the space before it.
+    private static func beginning(_ pieces: [String]) -> [String] {
+        [String(pieces[0].dropFirst())] + pieces.dropFirst()
     }
 
     /// A question behind a list.
     private static func asked(_ question: [String]) -> [String] {
         [" " + question[0]] + question.dropFirst()
+    }
+
+    /// From each to the next, as it was said; one alone is just named.
+    private static func steps(_ names: [String], _ sign: String) -> [String] {
+        guard names.count > 1 else { return [" " + names[0], ","] }
+        return zip(names, names.dropFirst()).flatMap { [" " + $0, sign, " " + $1, ","] }
     }
 }
