@@ -41,8 +41,10 @@ package struct CodeWorkspace: Toolbox {
     }
 
     private mutating func edit(_ old: String, _ new: String) -> String {
-        let places = old.isEmpty ? [] : program.ranges(of: old)
-        guard let place = places.first, places.count == 1 else { return "not once" }
+        // A second place may overlap the first, as that of :: in ::: does.
+        guard !old.isEmpty, let place = program.firstRange(of: old),
+            !program[program.index(after: place.lowerBound)...].contains(old)
+        else { return "not once" }
         let edited = String(program[..<place.lowerBound]) + new + program[place.upperBound...]
         guard edited.utf8.count <= Self.longest else { return "too long" }
         program = edited

@@ -32,6 +32,10 @@ final class ToolTests: XCTestCase {
         var twice = workspace("?4+4+!")
         XCTAssertEqual(twice.call(try call("edit", #"{"old": "4", "new": "5"}"#)), "not once")
         XCTAssertEqual(twice.program, "?4+4+!")
+        var overlapping = workspace("?:::!")
+        XCTAssertEqual(overlapping.call(try call("edit", #"{"old": "::", "new": "+"}"#)), "not once")
+        XCTAssertEqual(overlapping.call(try call("edit", #"{"old": ":::", "new": ":"}"#)), "ok")
+        XCTAssertEqual(overlapping.program, "?:!")
     }
 
     func testDocumentsAreSearchedByWordsAndOpenedByNumber() throws {
