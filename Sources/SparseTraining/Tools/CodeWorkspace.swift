@@ -46,7 +46,7 @@ package struct CodeWorkspace: Toolbox {
             !program[program.index(after: place.lowerBound)...].contains(old)
         else { return "not once" }
         let edited = String(program[..<place.lowerBound]) + new + program[place.upperBound...]
-        guard edited.utf8.count <= Self.longest else { return "too long" }
+        guard edited.utf8.count <= Self.longest else { return ToolFault.tooLong }
         program = edited
         return "ok"
     }

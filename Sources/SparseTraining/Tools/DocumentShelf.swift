@@ -5,7 +5,7 @@ package import SparseInference
 /// | tool | arguments | result |
 /// | --- | --- | --- |
 /// | `search` | `words` | the numbers of the first sections that contain all the words, such as *7 12*, or *none* |
-/// | `open` | `section` | the section's text, or *none* |
+/// | `open` | `section` | the section's text; *none*, or *too long* |
 ///
 /// Source: the search agent of the V3.2 report, "Large-Scale Agentic Tasks"; hops as in HotpotQA (Yang et al. 2018).
 package struct DocumentShelf: Toolbox {
@@ -14,6 +14,8 @@ package struct DocumentShelf: Toolbox {
 
     /// The most sections a search finds.
     static let mostFound = 3
+    /// The most bytes of a section that is opened.
+    static let longest = 1024
 
     /// A document.
     package init(sections: [String]) {
@@ -30,7 +32,8 @@ package struct DocumentShelf: Toolbox {
         case "open":
             guard let texts = call.strings("section") else { return ToolFault.badCall }
             guard let number = Int(texts[0]), sections.indices.contains(number - 1) else { return "none" }
-            return sections[number - 1]
+            let text = sections[number - 1]
+            return text.utf8.count <= Self.longest ? text : ToolFault.tooLong
         default: return ToolFault.badCall
         }
     }

@@ -34,4 +34,6 @@ extension ToolCall {
 enum ToolFault {
     /// There is no tool of this name, or it takes other arguments.
     static let badCall = "bad call"
+    /// The file would be longer than it may, or the result would.
+    static let tooLong = "too long"
 }

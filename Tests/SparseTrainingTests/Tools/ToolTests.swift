@@ -53,6 +53,15 @@ final class ToolTests: XCTestCase {
         }
     }
 
+    func testResultsAreShort() throws {
+        let open = try call("open", #"{"section": "1"}"#)
+        for (length, isShown) in [(DocumentShelf.longest, true), (DocumentShelf.longest + 1, false)] {
+            let section = String(repeating: "a", count: length)
+            var shelf = DocumentShelf(sections: [section])
+            XCTAssertEqual(shelf.call(open), isShown ? section : "too long")
+        }
+    }
+
     func testWrongCallsSaySo() throws {
         var (box, shelf) = (workspace(), DocumentShelf(sections: ["Ada is in Oslo."]))
         let long = String(repeating: "a", count: 2000)
