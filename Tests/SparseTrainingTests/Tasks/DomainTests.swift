@@ -115,6 +115,43 @@ final class DomainTests: XCTestCase {
         }
     }
 
+    // MARK: Tools
+
+    func testWhatIsDoneWithToolsDecides() throws {
+        for item in items(.coding, 200) {
+            let (question, turns) = (item.questions[0], turns(item))
+            let (test, edit, done) = (turns[0], turns[1], turns[3])
+            let text = try text(item.tokens)
+            for right in [[edit, done], [edit, test, test, [TaskVocabulary.end]]] {
+                XCTAssertEqual(item.outcome(of: right, to: question), 1, text)
+            }
+            let swapped = [edit[0], edit[3], edit[2], edit[1]] + edit[4...]
+            for wrong in [[done], [test, test, done], [swapped, done], [edit, swapped, done], [edit]] {
+                XCTAssertLessThan(item.outcome(of: wrong, to: question), 1, text)
+            }
+        }
+        for item in items(.search, 200) {
+            let (question, turns) = (item.questions[0], turns(item))
+            let answer = turns[turns.count - 1]
+            // Another city, and no answer at all.
+            let city = try XCTUnwrap(WordList.cities.first { vocabulary.id(" " + $0) != answer[3] })
+            var wrong = answer
+            wrong[3] = vocabulary.id(" " + city)
+            let text = try text(item.tokens)
+            XCTAssertEqual(item.outcome(of: turns.dropLast() + [wrong], to: question), 0, text)
+            XCTAssertEqual(item.outcome(of: Array(turns.dropLast()), to: question), 0, text)
+        }
+    }
+
+    func testEpisodesFollowFromTheSeed() {
+        for kind in [TaskKind.coding, .search] {
+            for (item, again) in zip(items(kind, 200, slips: 0.5), items(kind, 200, slips: 0.5)) {
+                XCTAssertEqual(item.tokens, again.tokens)
+                XCTAssertEqual(item.questions[0].turns, again.questions[0].turns)
+            }
+        }
+    }
+
     // MARK: Logic
 
     func testPuzzlesHaveTheAnswerThatFollows() throws {
