@@ -69,6 +69,7 @@ let package = Package(
             dependencies: [
                 "SparseInference", "SparseTraining", "Conformance", "Drawing", argumentParser, logging,
             ],
+            exclude: ["PostTraining"],
             resources: [.copy("Model")],
             swiftSettings: settings
         ),

@@ -34,6 +34,9 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "Questions of each text, at most.")
     var questions = 8
 
+    @Option(help: "The share of questions in German, of tasks that are worded.")
+    var german = 0.0
+
     @Option(help: "The seed of the texts.")
     var seed: UInt64 = 1
 
@@ -43,7 +46,12 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         let folder = try location.folder
         let model = try Diagnostics.opening(folder) { try LanguageModel(contentsOf: folder) }
-        let evaluation = try TaskEvaluation(model, seed: seed, questions: questions)
+        let evaluation = try TaskEvaluation(
+            model,
+            seed: seed,
+            questions: questions,
+            languages: LanguageMix(german: german)
+        )
         var rows: [TaskEvaluation.Row] = []
         if !json {
             print("task        length      k  questions   accuracy dense  sparse   perplexity dense  sparse")

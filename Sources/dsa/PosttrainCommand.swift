@@ -19,34 +19,16 @@ struct PosttrainCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("The recipe of post-training.", valueName: "posttraining.json"))
-    var recipe: String
+    @OptionGroup var options: TrainingOptions
 
     @Option(help: ArgumentHelp("The base: a checkpoint's folder, org/name or demo.", valueName: "model"))
     var from: String
-
-    @Option(help: ArgumentHelp("Where the runs are kept.", valueName: "folder"))
-    var out: String
-
-    @Option(
-        help: ArgumentHelp(
-            "The sizes of all models; `config.json` beside the recipe, or else the base's, when not given.",
-            valueName: "file"
-        )
-    )
-    var config: String?
 
     @Option(help: "Runs with seeds of their own, from the recipe's on.")
     var seeds = 1
 
     @Flag(help: "Do it all with dense attention, too.")
     var control = false
-
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "Seconds between two states written.")
-    var saveEvery = 60.0
 
     @Option(help: "Stop after this many steps of this call.")
     var steps: Int?
@@ -68,16 +50,16 @@ struct PosttrainCommand: ParsableCommand {
 
     func run() throws {
         let study = try PostTrainingStudy(
-            recipe: URL(fileURLWithPath: recipe),
+            recipe: options.file,
             base: ModelLocationOption.folder(of: from),
             configuration: configuration,
-            folder: URL(fileURLWithPath: out),
+            folder: options.folder,
             seeds: seeds,
             hasControl: control,
-            threads: threads
+            threads: options.threads
         )
         var done = 0
-        let isFinished = try study.run(saveInterval: saveEvery) { run, part, progress in
+        let isFinished = try study.run(saveInterval: options.saveEvery) { run, part, progress in
             done += 1
             progress.show(in: study.runs.count > 1 ? "\(run.name), \(part)" : part)
             return done < steps ?? .max
@@ -92,13 +74,10 @@ struct PosttrainCommand: ParsableCommand {
         print(json ? try Terminal.json(results) : PostTrainingTable(results).text)
     }
 
-    /// The file of the sizes; nil for the base's.
+    /// The file of the sizes; nil for the base's, where none is given and none lies beside the recipe.
     private var configuration: URL? {
-        if let config { return URL(fileURLWithPath: config) }
-        let beside = URL(fileURLWithPath: recipe).deletingLastPathComponent().appendingPathComponent(
-            "config.json"
-        )
-        return FileManager.default.fileExists(atPath: beside.path) ? beside : nil
+        let file = options.configuration
+        return options.config != nil || FileManager.default.fileExists(atPath: file.path) ? file : nil
     }
 
     /// Writes a picture of each part, and one of them all.
@@ -111,6 +90,6 @@ struct PosttrainCommand: ParsableCommand {
                 try write(TrainingCurves(log).svg, to: run.run.folder.appendingPathComponent(part))
             }
         }
-        try write(PostTrainingCurves(study).svg, to: URL(fileURLWithPath: out))
+        try write(PostTrainingCurves(study).svg, to: options.folder)
     }
 }

@@ -16,8 +16,7 @@ struct TradeoffCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("The recipe.", valueName: "recipe.json"))
-    var recipe: String
+    @OptionGroup var options: TrainingOptions
 
     @Option(help: ArgumentHelp("The part of the reward: \(parts).", valueName: "part"))
     var part: String
@@ -35,17 +34,6 @@ struct TradeoffCommand: ParsableCommand {
     )
     var weights: [Float]
 
-    @Option(help: ArgumentHelp("Where the runs are kept.", valueName: "folder"))
-    var out: String
-
-    @Option(
-        help: ArgumentHelp(
-            "The model's sizes; `config.json` beside the recipe when not given.",
-            valueName: "file"
-        )
-    )
-    var config: String?
-
     @Option(
         help: ArgumentHelp(
             "A checkpoint to begin with: a folder, org/name or demo. Random parameters when not given.",
@@ -53,12 +41,6 @@ struct TradeoffCommand: ParsableCommand {
         )
     )
     var from: String?
-
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "Seconds between two states written.")
-    var saveEvery = 60.0
 
     @Option(help: "Questions of each task at the end.")
     var questions = 400
@@ -78,26 +60,24 @@ struct TradeoffCommand: ParsableCommand {
     }
 
     func run() throws {
-        let file = URL(fileURLWithPath: recipe)
         guard let part = RewardWeights.Part(rawValue: part) else { return }
         let run = try TradeOffRun(
-            recipe: file,
+            recipe: options.file,
             part: part,
             weights: weights,
-            configuration: config.map { URL(fileURLWithPath: $0) }
-                ?? file.deletingLastPathComponent().appendingPathComponent("config.json"),
+            configuration: options.configuration,
             base: from.map { try ModelLocationOption.folder(of: $0) },
-            folder: URL(fileURLWithPath: out),
-            threads: threads
+            folder: options.folder,
+            threads: options.threads
         )
-        try run.run(saveInterval: saveEvery) { name, progress in
+        try run.run(saveInterval: options.saveEvery) { name, progress in
             progress.show(in: name)
             return true
         }
         Terminal.clearProgress()
         let results = try run.results(questions: questions)
         try Data(TradeOffCurves(results, part: part).svg.utf8).write(
-            to: URL(fileURLWithPath: out).appendingPathComponent("curves.svg"),
+            to: options.folder.appendingPathComponent("curves.svg"),
             options: .atomic
         )
         print(json ? try Terminal.json(results) : Self.table(results, part: part))

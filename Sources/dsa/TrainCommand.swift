@@ -16,19 +16,7 @@ struct TrainCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("The recipe.", valueName: "recipe.json"))
-    var recipe: String
-
-    @Option(help: ArgumentHelp("Where the run is kept.", valueName: "folder"))
-    var out: String
-
-    @Option(
-        help: ArgumentHelp(
-            "The model's sizes; `config.json` beside the recipe when not given.",
-            valueName: "file"
-        )
-    )
-    var config: String?
+    @OptionGroup var options: TrainingOptions
 
     @Option(
         help: ArgumentHelp(
@@ -38,29 +26,19 @@ struct TrainCommand: ParsableCommand {
     )
     var from: String?
 
-    @Option(help: "Threads to use; all processors when not given.")
-    var threads: Int?
-
-    @Option(help: "Seconds between two states written.")
-    var saveEvery = 60.0
-
     @Option(help: "Stop after this many steps of this call.")
     var steps: Int?
 
     func run() throws {
-        let file = URL(fileURLWithPath: recipe)
-        let configuration =
-            config.map { URL(fileURLWithPath: $0) }
-            ?? file.deletingLastPathComponent().appendingPathComponent("config.json")
         let run = try TrainingRun(
-            recipe: file,
-            configuration: configuration,
-            folder: URL(fileURLWithPath: out),
+            recipe: options.file,
+            configuration: options.configuration,
+            folder: options.folder,
             start: from.map { try ModelLocationOption.folder(of: $0) },
-            threads: threads
+            threads: options.threads
         )
         var done = 0
-        let isFinished = try run.run(saveInterval: saveEvery) { progress in
+        let isFinished = try run.run(saveInterval: options.saveEvery) { progress in
             done += 1
             progress.show()
             return done < steps ?? .max
@@ -69,7 +47,7 @@ struct TrainCommand: ParsableCommand {
         try Data(TrainingCurves(run.log).svg.utf8)
             .write(to: run.folder.appendingPathComponent("curves.svg"), options: .atomic)
         for handOver in try run.handOvers { print(line(handOver)) }
-        print(isFinished ? "finished: \(out)" : "stopped after \(done) steps; the same command goes on")
+        print(isFinished ? "finished: \(options.out)" : "stopped after \(done) steps; the same command goes on")
     }
 
     /// What a selection keeps of dense attention where a stage begins or ends.

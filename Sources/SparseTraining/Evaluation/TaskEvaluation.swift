@@ -37,11 +37,18 @@ public struct TaskEvaluation {
     ///   - model: with the tasks' vocabulary.
     ///   - seed: of the texts; they are those of no training run.
     ///   - questions: asked of each text, at most.
-    /// - Throws: `RecipeFault.invalid` for a model whose vocabulary is smaller than the tasks'.
-    public init(_ model: LanguageModel, seed: UInt64 = 1, questions: Int = 8) throws(RecipeFault) {
+    ///   - languages: of tasks that are worded.
+    /// - Throws: `RecipeFault.invalid` for a model whose vocabulary is smaller than the tasks', or shares that are none.
+    public init(
+        _ model: LanguageModel,
+        seed: UInt64 = 1,
+        questions: Int = 8,
+        languages: LanguageMix = LanguageMix(german: 0)
+    ) throws(RecipeFault) {
         try Self.requireVocabulary(of: model)
+        try languages.validate("languages")
         self.model = model
-        stream = TaskStream(seed: seed, split: .evaluation, questions: questions)
+        stream = TaskStream(seed: seed, split: .evaluation, questions: questions, languages: languages)
     }
 
     /// Checks that a model has tokens for the tasks' words.
