@@ -47,7 +47,9 @@ struct TrainCommand: ParsableCommand {
         try Data(TrainingCurves(run.log).svg.utf8)
             .write(to: run.folder.appendingPathComponent("curves.svg"), options: .atomic)
         for handOver in try run.handOvers { print(line(handOver)) }
-        print(isFinished ? "finished: \(options.out)" : "stopped after \(done) steps; the same command goes on")
+        print(
+            isFinished ? "finished: \(options.out)" : "stopped after \(done) steps; the same command goes on"
+        )
     }
 
     /// What a selection keeps of dense attention where a stage begins or ends.
