@@ -46,7 +46,7 @@ struct PostTrainingCurves {
             ].filter { !$0.points.isEmpty }
             let values = curves.flatMap { $0.points.map(\.y) }
             let panel = Panel(
-                "\(part.name): reward of the model's own answers, mean over \(part.sparse.count) runs",
+                "\(part.name): reward of the model's own answers" + Self.runs(part.sparse.count),
                 x: .linear(
                     "steps",
                     over: [Double((part.sparse + part.dense).map(\.count).max() ?? 1)],
@@ -67,6 +67,8 @@ struct PostTrainingCurves {
         }
         return drawing.svg
     }
+
+    private static func runs(_ count: Int) -> String { count > 1 ? ", mean over \(count) runs" : "" }
 
     /// The mean over runs, of equal numbers of steps each.
     private static func mean(_ runs: [Rewards]) -> [(x: Double, y: Double, note: String?)] {
