@@ -2,7 +2,7 @@ import Drawing
 import Foundation
 import SparseTraining
 
-/// Outcome and length over the weights, means over tasks.
+/// Outcome, length and consistency over the weights, means over tasks.
 struct TradeOffCurves {
     private let rows: [TradeOffRun.Row]
     private let part: RewardWeights.Part
@@ -12,7 +12,7 @@ struct TradeOffCurves {
     }
 
     private typealias Content = (
-        title: String, unit: String, colour: String, value: (AnswerMeasures) -> Double
+        title: String, unit: String, colour: String, value: (AnswerMeasures) -> Double?
     )
 
     /// What is drawn, from above.
@@ -20,6 +20,10 @@ struct TradeOffCurves {
         [
             ("How right answers are", "outcome", Drawing.Colour.needle, \.outcome),
             ("Tokens of an answer", "tokens", Drawing.Colour.sparse, \.answerTokens),
+            (
+                "Words in the question's language", "share", Drawing.Colour.dense,
+                \.languageConsistency
+            ),
         ]
     }
 
@@ -31,10 +35,11 @@ struct TradeOffCurves {
             title: "Weights of \(part.rawValue) in the reward"
         )
         for (index, content) in Self.contents.enumerated() {
-            let points = rows.map { row in
-                let sum = row.tasks.values.reduce(0) { $0 + content.value($1) }
-                let mean = sum / Double(max(row.tasks.count, 1))
-                return (x: Double(row.weight ?? 0), y: mean, note: String?.some(String(format: "%.3f", mean)))
+            let points = rows.compactMap { row -> (x: Double, y: Double, note: String?)? in
+                let values = row.tasks.values.compactMap(content.value)
+                guard !values.isEmpty else { return nil }
+                let mean = values.reduce(0, +) / Double(values.count)
+                return (Double(row.weight ?? 0), mean, String(format: "%.3f", mean))
             }
             Panel(
                 content.title,

@@ -90,7 +90,7 @@ struct TradeoffCommand: ParsableCommand {
             cells[0].padding(toLength: 16, withPad: " ", startingAt: 0)
                 + cells.dropFirst().map { String(repeating: " ", count: max(1, 22 - $0.count)) + $0 }.joined()
         }
-        let head = line([part.rawValue] + tasks.flatMap { ["\($0): outcome", "tokens"] })
+        let head = line([part.rawValue] + tasks.flatMap { ["\($0): outcome", "tokens", "own language"] })
         return
             ([head]
             + rows.map { row in
@@ -100,6 +100,9 @@ struct TradeoffCommand: ParsableCommand {
                             [
                                 String(format: "%.1f %%", 100 * (row.tasks[task]?.outcome ?? 0)),
                                 String(format: "%.1f", row.tasks[task]?.answerTokens ?? 0),
+                                row.tasks[task]?.languageConsistency.map {
+                                    String(format: "%.1f %%", 100 * $0)
+                                } ?? "-",
                             ]
                         }
                 )
