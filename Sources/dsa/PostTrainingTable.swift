@@ -14,13 +14,13 @@ struct PostTrainingTable {
     /// The table, columns in line.
     var text: String {
         let tasks = Set(rows.flatMap(\.outcomes.keys)).sorted()
-        let names = Set(rows.map(\.attention)).count > 1
+        let hasControl = Set(rows.map(\.attention)).count > 1
         let head = line("outcome", tasks + ["mean", "tokens"])
         let lines = rows.map { row in
             let outcomes = tasks.compactMap { row.outcomes[$0] }
             let mean = outcomes.reduce(0) { $0 + $1.mean } / Double(max(outcomes.count, 1))
             return line(
-                names ? "\(row.model), \(row.attention.rawValue)" : row.model,
+                hasControl ? "\(row.model), \(row.attention.rawValue)" : row.model,
                 tasks.map { row.outcomes[$0].map { Self.figure($0, scale: 100, unit: " %") } ?? "-" }
                     + [
                         String(format: "%.1f %%", 100 * mean),
