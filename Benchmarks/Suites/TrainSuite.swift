@@ -56,7 +56,7 @@ struct TrainSuite {
     private func time(_ example: TrainableModel.Example, _ mode: TrainingMode) throws -> Double {
         var gradients = ParameterSet()
         return try ContinuousClock().measure {
-            _ = try model.accumulate(example, parameters, mode: mode, into: &gradients)
+            _ = try model.accumulate([example], parameters, mode: mode, into: &gradients)
         }.milliseconds
     }
 }

@@ -21,14 +21,14 @@ final class TrainingExampleTests: XCTestCase {
             for _ in 0..<30 {
                 var gradients = ParameterSet()
                 let outcome = try model.accumulate(
-                    .init(tokens: tokens, weight: 1 / Float(tokens.count - 1)),
+                    [.init(tokens: tokens, weight: 1 / Float(tokens.count - 1))],
                     parameters,
                     mode: .densePretraining,
                     into: &gradients
                 )
                 gradients.clip(toNorm: 1)
                 optimizer.update(&parameters, by: gradients) { _ in 0.01 }
-                losses.append(outcome.losses.reduce(0, +) / Float(outcome.losses.count))
+                losses.append(outcome.losses[0].reduce(0, +) / Float(tokens.count - 1))
             }
             // Shown: end
             XCTAssertLessThan(try XCTUnwrap(losses.last), try XCTUnwrap(losses.first) / 2, "\(losses)")

@@ -62,6 +62,9 @@ struct TrainingCases {
             topK.map { sequences[0].count > $0 } == true ? .sparse : .dense
         }
 
+        /// Each sequence by itself, and all as one.
+        var batchings: [[[[Int]]]] { [sequences.map { [$0] }, [sequences]] }
+
         /// The number of predictions.
         var predictions: Int { sequences.count * (sequences[0].count - 1) }
     }
@@ -100,28 +103,32 @@ struct TrainingCases {
 
     private func languageModel(_ name: String, _ golden: GoldenFile) throws -> [Measurement] {
         let setting = try setting(name, golden)
-        let (losses, gradients) = try languageModel(setting)
-        let expected = try golden.floats("loss_per_token")
-        let mean = losses.reduce(0) { $0 + Double($1) } / Double(setting.predictions)
-        return [
-            Comparison.share(losses, expected, bound: Self.lossBound, as: "loss_per_token"),
-            Comparison.share([Float(mean)], try golden.floats("loss"), bound: Self.lossBound, as: "loss"),
-        ] + (try compare(gradients, golden, prefix: "grad."))
+        return try setting.batchings.flatMap { batches in
+            let (losses, gradients) = try languageModel(setting, batches)
+            let expected = try golden.floats("loss_per_token")
+            let mean = losses.reduce(0) { $0 + Double($1) } / Double(setting.predictions)
+            return [
+                Comparison.share(losses, expected, bound: Self.lossBound, as: "loss_per_token"),
+                Comparison.share([Float(mean)], try golden.floats("loss"), bound: Self.lossBound, as: "loss"),
+            ] + (try compare(gradients, golden, prefix: "grad."))
+        }
     }
 
-    /// Losses and gradients of a batch.
-    private func languageModel(_ setting: Setting) throws -> (losses: [Float], gradients: ParameterSet) {
+    /// Losses and gradients of batches.
+    private func languageModel(_ setting: Setting, _ batches: [[[Int]]]) throws
+        -> (losses: [Float], gradients: ParameterSet)
+    {
         var gradients = ParameterSet()
         let mode = TrainingMode(attention: setting.attention, trainsTrunk: true, trainsIndexer: false)
-        let losses = try setting.sequences.flatMap { tokens in
+        let losses = try batches.flatMap { sequences in
             try setting.model.accumulate(
-                .init(tokens: tokens, weight: 1 / Float(setting.predictions)),
+                sequences.map { .init(tokens: $0, weight: 1 / Float(setting.predictions)) },
                 setting.parameters,
                 mode: mode,
                 into: &gradients
             ).losses
         }
-        return (losses, gradients)
+        return (losses.flatMap { $0 }, gradients)
     }
 
     /// Compares gradients, tensor by tensor; one that golden data do not name has to be absent.
@@ -149,42 +156,45 @@ struct TrainingCases {
         )
         let queries = Float(setting.sequences.count * setting.sequences[0].count)
         var measurements: [Measurement] = []
-        for (kind, weight) in [("sum", Float(1)), ("mean", 1 / queries)] {
-            var gradients = ParameterSet()
-            let outcomes = try setting.sequences.map { tokens in
-                try setting.model.accumulate(
-                    .init(tokens: tokens, weight: 0),
-                    setting.parameters,
-                    mode: mode,
-                    indexerWeight: weight,
-                    into: &gradients
-                )
+        let kinds = [("sum", Float(1)), ("mean", 1 / queries)]
+        for (kind, weight) in kinds {
+            for batches in setting.batchings {
+                var gradients = ParameterSet()
+                let outcomes = try batches.map { sequences in
+                    try setting.model.accumulate(
+                        sequences.map { .init(tokens: $0, weight: 0) },
+                        setting.parameters,
+                        mode: mode,
+                        indexerWeight: weight,
+                        into: &gradients
+                    )
+                }
+                let layers = (outcomes.first?.indexerLosses ?? []).indices.map { layer in
+                    outcomes.flatMap { $0.indexerLosses[layer] }
+                }
+                let sums = layers.map { Float($0.reduce(0) { $0 + Double($1) } * Double(weight)) }
+                measurements += [
+                    Comparison.close(
+                        layers.flatMap { $0 },
+                        try golden.floats("loss_per_query"),
+                        bound: Self.lossBound,
+                        as: "loss_per_query"
+                    ),
+                    Comparison.share(
+                        sums,
+                        try golden.floats("loss_\(kind).per_layer"),
+                        bound: Self.lossBound,
+                        as: "loss_\(kind).per_layer"
+                    ),
+                    Comparison.share(
+                        [sums.reduce(0, +)],
+                        try golden.floats("loss_" + kind),
+                        bound: Self.lossBound,
+                        as: "loss_" + kind
+                    ),
+                ]
+                measurements += try compare(gradients, golden, prefix: "grad_\(kind).")
             }
-            let layers = (outcomes.first?.indexerLosses ?? []).indices.map { layer in
-                outcomes.flatMap { $0.indexerLosses[layer] }
-            }
-            let sums = layers.map { Float($0.reduce(0) { $0 + Double($1) } * Double(weight)) }
-            measurements += [
-                Comparison.close(
-                    layers.flatMap { $0 },
-                    try golden.floats("loss_per_query"),
-                    bound: Self.lossBound,
-                    as: "loss_per_query"
-                ),
-                Comparison.share(
-                    sums,
-                    try golden.floats("loss_\(kind).per_layer"),
-                    bound: Self.lossBound,
-                    as: "loss_\(kind).per_layer"
-                ),
-                Comparison.share(
-                    [sums.reduce(0, +)],
-                    try golden.floats("loss_" + kind),
-                    bound: Self.lossBound,
-                    as: "loss_" + kind
-                ),
-            ]
-            measurements += try compare(gradients, golden, prefix: "grad_\(kind).")
         }
         return measurements
     }
@@ -210,7 +220,7 @@ struct TrainingCases {
         else { throw GoldenFault.missingKey("parameters") }
         var found = (losses: [Float](), norms: [Float](), sums: [Float](), squares: [Float]())
         for _ in 0..<shape[0] {
-            var (losses, gradients) = try languageModel(setting)
+            var (losses, gradients) = try languageModel(setting, [setting.sequences])
             found.losses.append(Float(losses.reduce(0) { $0 + Double($1) } / Double(setting.predictions)))
             found.norms.append(Float(clip.map { gradients.clip(toNorm: $0) } ?? gradients.norm))
             let rate = Float(try options.number("lr"))

@@ -35,7 +35,7 @@ extension TrainableModel {
         var mass = AttentionMass(selected: [], window: [], best: [])
         try forEachDenseLayer(tokens, parameters) { attention, trace in
             guard let indexer = attention.indexer, let indexed = trace.indexer,
-                let selection = try indexer.select(indexed)
+                let selection = try indexer.select(indexed, SequencePack([tokens]))
             else { return }
             let weights = attention.mass(trace, parameters)
             let queries = Array(stride(from: 2 * selection.slots, to: tokens.count, by: max(step, 1)))

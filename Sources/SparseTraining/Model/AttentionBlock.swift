@@ -64,6 +64,7 @@ struct AttentionBlock: Sendable {
     /// - Parameters:
     ///   - hidden: normalised, `[tokens, hiddenDim]`.
     ///   - parameters: those of the model.
+    ///   - pack: whose rows they are.
     ///   - rotation: cosine and sine of all tokens.
     ///   - mode: what to attend to, and whether the indexer is needed.
     ///   - replayed: the selection to attend to, whatever the indexer selects; its own when nil.
@@ -73,6 +74,7 @@ struct AttentionBlock: Sendable {
     func forward(
         _ hidden: Tensor,
         _ parameters: ParameterSet,
+        pack: SequencePack,
         rotation: RotaryEmbedding.Rotation,
         mode: TrainingMode,
         replayed: TokenSelection? = nil,
@@ -102,15 +104,17 @@ struct AttentionBlock: Sendable {
         try rope.rotate(&ropeKeys, by: rotation, layout: .interleaved)
         let indexed = try index(hidden, queryLatent, parameters, rotation, mode)
         var agreement: SelectionAgreement?
-        if let replayed {
+        if mode.attention == .dense {
+            selection = try pack.everything
+        } else if let replayed {
             selection = replayed
-            agreement = try indexed.flatMap { try indexer?.select($0) }.map {
-                SelectionAgreement(of: $0, with: replayed)
+            agreement = try indexed.flatMap { try indexer?.select($0, pack) }.map {
+                SelectionAgreement(of: $0, with: replayed, positions: pack.positions)
             }
-        } else if let indexed {
-            selection = mode.attention == .sparse ? try indexer?.select(indexed) : nil
-        } else if !sharesSelection || mode.attention == .dense {
-            selection = nil
+        } else if let indexer, let indexed {
+            selection = try indexer.select(indexed, pack)
+        } else if !sharesSelection {
+            selection = try pack.everything
         }
         var cache = try LatentCache(
             capacity: tokens,

@@ -116,6 +116,7 @@ struct FeedForwardBlock: Sendable {
     ///   - gradient: that of the output, `[tokens, hiddenDim]`.
     ///   - trace: of the forward pass.
     ///   - parameters: as the forward pass had them.
+    ///   - pack: whose rows they are.
     ///   - balanceLoss: what the sequence-wise balance loss counts for.
     ///   - gradients: added to.
     /// - Returns: the gradient of the input.
@@ -124,6 +125,7 @@ struct FeedForwardBlock: Sendable {
         _ gradient: Tensor,
         _ trace: Trace,
         _ parameters: ParameterSet,
+        pack: SequencePack,
         balanceLoss: Float,
         into gradients: inout ParameterSet
     ) throws -> Tensor {
@@ -167,14 +169,19 @@ struct FeedForwardBlock: Sendable {
                 weightGradients[token][assignment.slots[row]] = result.rowWeights[row]
             }
         }
-        let balance =
-            balanceLoss == 0
-            ? nil
-            : try LoadBalancing.SequenceLoss(
-                scores: routed.scores,
-                expertsPerToken: rule.expertsPerToken,
-                alpha: balanceLoss
-            ).scoreGradients
+        var balance: Tensor?
+        if balanceLoss != 0 {
+            var gradients = Tensor(uninitialized: routed.scores.shape)
+            for rows in pack.rows {
+                let loss = try LoadBalancing.SequenceLoss(
+                    scores: routed.scores.rows(rows),
+                    expertsPerToken: rule.expertsPerToken,
+                    alpha: balanceLoss
+                )
+                gradients.setRows(rows, to: loss.scoreGradients)
+            }
+            balance = gradients
+        }
         let logits = Operators.Routing.backward(
             weightGradients,
             choices: routed.choices,

@@ -65,15 +65,19 @@ struct IndexerBlock: Sendable {
         )
     }
 
-    /// The tokens each token attends to; nil while there are no more than top-k.
-    func select(_ trace: Trace) throws -> TokenSelection? {
-        guard indexer.chooses(among: trace.hidden.shape[0]) else { return nil }
+    /// The tokens each token attends to, in its own sequence; nil for a single one of no more than top-k.
+    func select(_ trace: Trace, _ pack: SequencePack) throws -> TokenSelection? {
         let operands = trace.operands
-        return try indexer.select(
-            queries: operands.queries,
-            weights: operands.weights,
-            keys: operands.keys,
-            from: 0
+        return try pack.joined(
+            pack.rows.map { rows in
+                guard indexer.chooses(among: rows.count) else { return nil }
+                return try indexer.select(
+                    queries: operands.queries.slice(rows),
+                    weights: operands.weights.slice(rows),
+                    keys: operands.keys.slice(rows),
+                    from: 0
+                )
+            }
         )
     }
 

@@ -88,6 +88,17 @@ public struct ParameterSet: Sendable {
         mutate(name) { $0.add(tensor) }
     }
 
+    /// The sum of sets, added in their order; a tensor begins as the first of its name.
+    init(sumOf sets: [ParameterSet], workers: Workers) throws {
+        var seen: Set<String> = []
+        names = sets.flatMap(\.names).filter { seen.insert($0).inserted }
+        let sums = try workers.map(count: names.count) { [names] index in
+            let tensors = sets.compactMap { $0.find(names[index]) }
+            return tensors.dropFirst().reduce(into: tensors[0]) { $0.add($1) }
+        }
+        values = Dictionary(uniqueKeysWithValues: zip(names, sums))
+    }
+
     /// The number of numbers in all tensors.
     public var count: Int { values.values.reduce(0) { $0 + $1.count } }
 }

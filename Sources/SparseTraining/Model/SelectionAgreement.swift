@@ -10,11 +10,16 @@ public struct SelectionAgreement: Equatable, Sendable {
     /// Nothing compared yet.
     init() {}
 
-    /// Compares two selections of the same query tokens, which begin at position 0.
-    init(of own: TokenSelection, with other: TokenSelection) {
-        for (token, pair) in zip(own.sets, other.sets).enumerated() where pair.1.count <= token {
-            chosen += pair.1.count
-            shared += Set(pair.0).intersection(pair.1).count
+    /// Compares two selections of the same query tokens.
+    ///
+    /// - Parameters:
+    ///   - own: the selection that is measured.
+    ///   - other: the one it is measured against.
+    ///   - positions: those of the query tokens in their sequence.
+    init(of own: TokenSelection, with other: TokenSelection, positions: [Int]) {
+        for (position, sets) in zip(positions, zip(own.sets, other.sets)) where sets.1.count <= position {
+            chosen += sets.1.count
+            shared += Set(sets.0).intersection(sets.1).count
         }
     }
 

@@ -3,10 +3,9 @@ import SparseInference
 
 /// Answers of one policy to some questions, and the gradients they lead to.
 ///
-/// Answers are drawn and differentiated each on one thread; gradients are added in the answers' order. So with any number of
-/// threads every bit is the same.
+/// Each answer is drawn on one thread from a seed of its own, so with any number of threads every bit is the same.
 struct PolicyStep: Sendable {
-    private let model: TrainableModel  // on one thread
+    private let packed: PackedGradients
     private let settings: PolicySettings
     private let mode: TrainingMode
     private let workers: Workers
@@ -28,7 +27,7 @@ struct PolicyStep: Sendable {
         mode: TrainingMode,
         workers: Workers
     ) throws {
-        model = try TrainableModel(configuration, workers: .one)
+        packed = try PackedGradients(configuration, topK: nil, workers: workers)
         self.settings = settings
         self.mode = mode
         self.workers = workers
@@ -69,10 +68,12 @@ struct PolicyStep: Sendable {
                 rollout: rollout,
                 isRight: outcome == 1,
                 languageConsistency: items[index / group].languageConsistency(of: rollout.answer),
-                reward: reward(rollout.answer, to: items[index / group], outcome: outcome),
-                reference: settings.divergenceWeight == 0
-                    ? [] : try logProbabilities(of: rollout, under: reference)
+                reward: reward(rollout.answer, to: items[index / group], outcome: outcome)
             )
+        }
+        if settings.divergenceWeight != 0 {
+            let references = try logProbabilities(of: answers.map(\.rollout), under: reference)
+            for (index, reference) in references.enumerated() { answers[index].reference = reference }
         }
         for start in stride(from: 0, to: answers.count, by: group) {
             let rewards = answers[start..<start + group].map(\.reward)
@@ -84,19 +85,25 @@ struct PolicyStep: Sendable {
         return answers
     }
 
-    private func logProbabilities(of rollout: Rollout, under parameters: ParameterSet) throws -> [Float] {
-        let all = try model.logProbabilities(
-            rollout.tokens,
-            candidates: rollout.allCandidates,
-            replay: replay(of: rollout),
-            parameters,
-            attention: mode.attention
-        )
-        return rollout.drawn.map { all[$0 - 1] }
+    private func logProbabilities(of rollouts: [Rollout], under parameters: ParameterSet) throws -> [[Float]]
+    {
+        let samples = samples(rollouts)
+        let all = try packed.map(samples.map(\.tokens.count)) { model, pack in
+            try model.logProbabilities(Array(samples[pack]), parameters, attention: mode.attention)
+        }
+        return zip(all.joined(), rollouts).map { all, rollout in rollout.drawn.map { all[$0 - 1] } }
     }
 
-    private func replay(of rollout: Rollout) -> Replay? {
-        settings.replays == false ? nil : rollout.replay
+    private func samples(_ rollouts: [Rollout]) -> [TrainableModel.Sample] {
+        rollouts.map { rollout in
+            TrainableModel.Sample(
+                tokens: rollout.tokens,
+                targets: zip(rollout.tokens.dropFirst(), rollout.allCandidates).map {
+                    Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
+                },
+                replay: settings.replays == false ? nil : rollout.replay
+            )
+        }
     }
 
     // MARK: Gradients
@@ -109,19 +116,18 @@ struct PolicyStep: Sendable {
         var loss = 0.0
         var loads: [[Int]] = []
         var tokens = 0
-        fileprivate var agreement = SelectionAgreement()
     }
 
-    /// What one answer led to.
-    private struct Part: Sendable {
-        var gradients = ParameterSet()
-        var loads: [[Int]] = []
-        var agreement = SelectionAgreement()
-        var loss: Float = 0
-        var divergence = 0.0
-        var gap = 0.0
-        var clipped = 0
-        var isMasked = false
+    /// What one answer says about the policy that is trained.
+    private struct Standing: Sendable {
+        var loss: Float
+        var divergence: Float
+        /// The largest distance of a log-probability from that of the rollout.
+        var gap: Double
+        var clipped: Int
+        var isMasked: Bool
+        /// The gradients of the log-probabilities of its tokens.
+        var gradients: [Float]
     }
 
     /// The gradients of the loss over all answers.
@@ -132,110 +138,95 @@ struct PolicyStep: Sendable {
     /// - Returns: gradients, and what the answers showed.
     /// - Throws: what `TrainableModel` throws.
     func callAsFunction(_ answers: [Answer], _ parameters: ParameterSet) throws -> Result {
-        let tokens = answers.reduce(0) { $0 + $1.rollout.tokens.count }
-        var result = Result(measures: measures(answers))
-        // Gradients of all answers at once would take memory in proportion.
-        for start in stride(from: 0, to: answers.count, by: Self.group) {
-            let group = start..<min(start + Self.group, answers.count)
-            let parts = try workers.map(count: group.count) { index in
-                try part(answers[group.lowerBound + index], of: answers.count, tokens: tokens, parameters)
-            }
-            for part in parts { add(part, to: &result, of: answers) }
+        let samples = samples(answers.map(\.rollout))
+        let tokens = samples.reduce(0) { $0 + $1.tokens.count }
+        let (gradients, parts) = try packed.run(samples.map(\.tokens.count)) { model, pack, gradients in
+            var standings: [Standing] = []
+            let outcome = try model.accumulate(
+                Array(samples[pack]),
+                parameters,
+                mode: mode,
+                indexerWeight: 1 / Float(tokens),
+                weigh: { index, losses in
+                    let answer = answers[pack.lowerBound + index]
+                    let drawn = answer.rollout.drawn
+                    let standing = standing(of: answer, current: drawn.map { -losses[$0 - 1] })
+                    standings.append(standing)
+                    // The loss falls where log-probabilities rise: a target weighs minus their gradient.
+                    var weights = [Float](repeating: 0, count: losses.count)
+                    for (place, gradient) in zip(drawn, standing.gradients) {
+                        weights[place - 1] = -gradient / Float(answers.count)
+                    }
+                    return weights
+                },
+                into: &gradients
+            )
+            return (standings, outcome)
         }
-        result.tokens = tokens
-        result.measures.selectionOverlap = result.agreement.share
-        return result
-    }
-
-    private static let group = 8
-
-    private func measures(_ answers: [Answer]) -> PolicyMeasures {
-        let count = Double(max(answers.count, 1))
-        let tokens = answers.reduce(0) { $0 + $1.rollout.logProbabilities.count }
-        let entropy = answers.reduce(0.0) { $0 + $1.rollout.entropies.reduce(0) { $0 + Double($1) } }
-        return PolicyMeasures(
-            reward: answers.reduce(0) { $0 + Double($1.reward) } / count,
-            accuracy: Double(answers.filter(\.isRight).count) / count,
-            answerTokens: Double(tokens) / count,
-            languageConsistency: LanguageConsistency.mean(answers.map(\.languageConsistency)),
-            entropy: entropy / Double(max(tokens, 1)),
-            divergence: settings.divergenceWeight == 0 ? nil : 0,
-            gap: 0,
-            selectionOverlap: nil,
-            clipped: 0,
-            masked: 0
+        let standings = parts.flatMap(\.0)
+        let agreement = parts.map(\.1.agreement).reduce(into: SelectionAgreement()) { $0 += $1 }
+        return Result(
+            gradients: gradients,
+            measures: measures(answers, standings, agreement),
+            loss: standings.reduce(0) { $0 + Double($1.loss) / Double(answers.count) },
+            loads: parts.map(\.1.loads).summed,
+            tokens: tokens
         )
     }
 
-    private func part(_ answer: Answer, of count: Int, tokens: Int, _ parameters: ParameterSet) throws -> Part
-    {
-        let rollout = answer.rollout
+    private func standing(of answer: Answer, current: [Float]) -> Standing {
+        let old = answer.rollout.logProbabilities
+        let isMasked =
+            settings.offPolicyLimit.map {
+                GroupRelativePolicy.isMasked(
+                    advantage: answer.advantage,
+                    current: current,
+                    old: old,
+                    limit: $0
+                )
+            } ?? false
         let policy = GroupRelativePolicy(
             clip: settings.clip,
             divergenceWeight: settings.divergenceWeight,
             divergence: settings.divergence
         )
-        var (part, gradients) = (Part(), ParameterSet())
-        let targets = zip(rollout.tokens.dropFirst(), rollout.allCandidates).map {
-            Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
-        }
-        let outcome = try model.accumulate(
-            rollout.tokens,
-            targets: targets,
-            replay: replay(of: rollout),
-            parameters,
-            mode: mode,
-            indexerWeight: 1 / Float(tokens),
-            weigh: { losses in
-                let drawn = rollout.drawn
-                let current = drawn.map { -losses[$0 - 1] }
-                let old = rollout.logProbabilities
-                let gaps = zip(current, old).map { abs(Double($0) - Double($1)) }
-                part.gap = gaps.max() ?? 0
-                part.isMasked =
-                    settings.offPolicyLimit.map {
-                        GroupRelativePolicy.isMasked(
-                            advantage: answer.advantage,
-                            current: current,
-                            old: old,
-                            limit: $0
-                        )
-                    } ?? false
-                let lines = GroupRelativePolicy.Tokens(
-                    current: [current],
-                    old: [old],
-                    reference: [answer.reference.isEmpty ? current : answer.reference],
-                    counts: [current.map { _ in true }]
-                )
-                let result = policy.loss(lines, advantages: [part.isMasked ? 0 : answer.advantage])
-                part.loss = result.loss
-                part.divergence = Double(policy.divergence(lines).loss)
-                part.clipped = result.clipped[0].count { $0 }
-                // The loss falls where log-probabilities rise: a target weighs minus their gradient.
-                var weights = [Float](repeating: 0, count: losses.count)
-                for (place, gradient) in zip(drawn, result.gradient[0]) {
-                    weights[place - 1] = -gradient / Float(count)
-                }
-                return weights
-            },
-            into: &gradients
+        let lines = GroupRelativePolicy.Tokens(
+            current: [current],
+            old: [old],
+            reference: [answer.reference.isEmpty ? current : answer.reference],
+            counts: [current.map { _ in true }]
         )
-        (part.gradients, part.loads, part.agreement) = (gradients, outcome.loads, outcome.agreement)
-        return part
+        let result = policy.loss(lines, advantages: [isMasked ? 0 : answer.advantage])
+        return Standing(
+            loss: result.loss,
+            divergence: policy.divergence(lines).loss,
+            gap: zip(current, old).map { abs(Double($0) - Double($1)) }.max() ?? 0,
+            clipped: result.clipped[0].count { $0 },
+            isMasked: isMasked,
+            gradients: result.gradient[0]
+        )
     }
 
-    private func add(_ part: Part, to result: inout Result, of answers: [Answer]) {
-        for name in part.gradients.names { result.gradients.accumulate(name, part.gradients[name]) }
-        let count = Double(answers.count)
-        let tokens = Double(max(answers.reduce(0) { $0 + $1.rollout.logProbabilities.count }, 1))
-        result.loss += Double(part.loss) / count
-        result.measures.divergence = result.measures.divergence.map { $0 + part.divergence / count }
-        result.measures.gap = max(result.measures.gap, part.gap)
-        result.agreement += part.agreement
-        result.measures.clipped += Double(part.clipped) / tokens
-        result.measures.masked += part.isMasked ? 1 / count : 0
-        result.loads =
-            result.loads.isEmpty
-            ? part.loads : zip(result.loads, part.loads).map { zip($0, $1).map(+) }
+    private func measures(
+        _ answers: [Answer],
+        _ standings: [Standing],
+        _ agreement: SelectionAgreement
+    ) -> PolicyMeasures {
+        let count = Double(max(answers.count, 1))
+        let tokens = Double(answers.reduce(0) { $0 + $1.rollout.logProbabilities.count })
+        let entropy = answers.reduce(0.0) { $0 + $1.rollout.entropies.reduce(0) { $0 + Double($1) } }
+        return PolicyMeasures(
+            reward: answers.reduce(0) { $0 + Double($1.reward) } / count,
+            accuracy: Double(answers.count(where: \.isRight)) / count,
+            answerTokens: tokens / count,
+            languageConsistency: LanguageConsistency.mean(answers.map(\.languageConsistency)),
+            entropy: entropy / max(tokens, 1),
+            divergence: settings.divergenceWeight == 0
+                ? nil : standings.reduce(0) { $0 + Double($1.divergence) } / count,
+            gap: standings.map(\.gap).max() ?? 0,
+            selectionOverlap: agreement.share,
+            clipped: Double(standings.reduce(0) { $0 + $1.clipped }) / max(tokens, 1),
+            masked: Double(standings.count(where: \.isMasked)) / count
+        )
     }
 }

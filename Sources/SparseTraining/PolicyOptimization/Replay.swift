@@ -19,8 +19,36 @@ package struct Replay: Equatable, Sendable {
         self.experts = experts
     }
 
+    /// What was decided in some sequences, for all of them as one; nil where nothing was.
+    ///
+    /// - Throws: `SparseAttentionError.dimensionMismatch` or `invalidSetting` for decisions of other tokens or another
+    ///   model, or where not all sequences have theirs.
+    init?(joining replays: [Replay?], _ pack: SequencePack, _ configuration: ModelConfiguration)
+        throws(SparseAttentionError)
+    {
+        let decided = replays.compactMap { $0 }
+        if decided.isEmpty { return nil }
+        guard decided.count == pack.rows.count else {
+            throw .invalidSetting(
+                name: "replayed sequences",
+                found: "\(decided.count)",
+                expected: "\(pack.rows.count)"
+            )
+        }
+        for (rows, replay) in zip(pack.rows, decided) {
+            try replay.validate(tokens: rows.count, configuration)
+        }
+        selections = []
+        experts = []
+        for layer in 0..<configuration.layers {
+            selections.append(try pack.joined(decided.map { $0.selections[layer] }))
+            let chosen = decided.compactMap { $0.experts[layer] }
+            experts.append(chosen.count == decided.count ? Array(chosen.joined()) : nil)
+        }
+    }
+
     /// - Throws: `SparseAttentionError.dimensionMismatch` or `invalidSetting` for decisions of other tokens or another model.
-    func validate(tokens: Int, _ configuration: ModelConfiguration) throws(SparseAttentionError) {
+    private func validate(tokens: Int, _ configuration: ModelConfiguration) throws(SparseAttentionError) {
         func require(_ found: Int, _ expected: Int, _ name: String) throws(SparseAttentionError) {
             guard found == expected else {
                 throw .invalidSetting(name: "replayed \(name)", found: "\(found)", expected: "\(expected)")

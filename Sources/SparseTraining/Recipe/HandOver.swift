@@ -47,7 +47,7 @@ extension TrainableModel {
                 trainsIndexer: !trainsTrunk
             )
             let example = Example(tokens: item.tokens, weights: item.weights)
-            _ = try accumulate(example, parameters, mode: mode, into: &gradients)
+            _ = try accumulate([example], parameters, mode: mode, into: &gradients)
             return gradients
         }
         let k = stage.topK ?? configuration.indexer?.topK ?? 0

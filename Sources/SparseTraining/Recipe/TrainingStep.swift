@@ -2,18 +2,8 @@ import SparseAttention
 import SparseInference
 
 /// Computes the gradients of one step over several sequences.
-///
-/// Sequences run side by side, each on one thread, or one after the other on all of them; their gradients are added in
-/// their order, so either way and with any number of threads every bit is the same.
 struct TrainingStep: Sendable {
-    private let alone: TrainableModel  // on one thread
-    private let together: TrainableModel  // on all of them
-    private let workers: Workers
-
-    /// Sequences that run side by side at most: each holds gradients of its own.
-    private static let group = 8
-    /// From this many sequences on they run side by side.
-    private static let enoughSequences = 4
+    private let packed: PackedGradients
 
     /// What a step gave.
     struct Result {
@@ -31,9 +21,7 @@ struct TrainingStep: Sendable {
     }
 
     init(_ configuration: ModelConfiguration, topK: Int?, workers: Workers) throws {
-        alone = try TrainableModel(configuration, topK: topK, workers: .one)
-        together = try TrainableModel(configuration, topK: topK, workers: workers)
-        self.workers = workers
+        packed = try PackedGradients(configuration, topK: topK, workers: workers)
     }
 
     /// Runs all sequences forward and back.
@@ -51,58 +39,42 @@ struct TrainingStep: Sendable {
         let examples = items.map { item in
             TrainableModel.Example(tokens: item.tokens, weights: item.weights.map { $0 / max(weight, 1e-6) })
         }
-        var result = Result()
-        var (loss, answers, indexer) = (0.0, (sum: 0.0, count: 0), 0.0)
-        @Sendable func run(_ model: TrainableModel, _ index: Int) throws -> SequenceResult {
-            var gradients = ParameterSet()
-            let outcome = try model.accumulate(
-                examples[index],
+        let (gradients, outcomes) = try packed.run(examples.map(\.tokens.count)) { model, pack, gradients in
+            try model.accumulate(
+                Array(examples[pack]),
                 parameters,
                 mode: mode,
                 indexerWeight: 1 / Float(tokens),
                 into: &gradients
             )
-            return SequenceResult(outcome: outcome, gradients: gradients)
         }
-        func add(_ part: SequenceResult, _ index: Int) {
-            for name in part.gradients.names {
-                result.gradients.accumulate(name, part.gradients[name])
+        var result = Result(gradients: gradients, tokens: tokens)
+        if mode.trainsTrunk {
+            let losses = outcomes.flatMap(\.losses)
+            result.loss = zip(losses, examples).reduce(0) { sum, pair in
+                zip(pair.0, pair.1.weights.dropFirst()).reduce(sum) { $0 + Double($1.0) * Double($1.1) }
             }
-            loss += zip(part.outcome.losses, examples[index].weights.dropFirst()).reduce(0) {
-                $0 + Double($1.0) * Double($1.1)
-            }
-            if !part.outcome.losses.isEmpty {
-                for question in items[index].questions {
-                    for token in question.turns.joined() {
-                        answers.sum += Double(part.outcome.losses[token - 1])
-                        answers.count += 1
-                    }
-                }
-            }
-            indexer += part.outcome.indexerLosses.reduce(0) { $0 + $1.reduce(0) { $0 + Double($1) } }
-            let loads = part.outcome.loads
-            result.loads = result.loads.isEmpty ? loads : zip(result.loads, loads).map { zip($0, $1).map(+) }
+            result.answerLoss = answerLoss(losses, items)
         }
-        if items.count < Self.enoughSequences {
-            for index in items.indices {
-                add(try run(together, index), index)
-            }
-        } else {
-            for start in stride(from: 0, to: items.count, by: Self.group) {
-                let group = start..<min(start + Self.group, items.count)
-                let parts = try workers.map(count: group.count) { try run(alone, group.lowerBound + $0) }
-                for (index, part) in zip(group, parts) { add(part, index) }
-            }
+        if mode.trainsIndexer {
+            let sum = outcomes.reduce(0.0) { $1.indexerLosses.joined().reduce($0) { $0 + Double($1) } }
+            result.indexerLoss = sum / Double(tokens)
         }
-        result.tokens = tokens
-        result.loss = mode.trainsTrunk ? loss : nil
-        result.answerLoss = answers.count > 0 ? answers.sum / Double(answers.count) : nil
-        result.indexerLoss = mode.trainsIndexer ? indexer / Double(tokens) : nil
+        result.loads = outcomes.map(\.loads).summed
         return result
     }
 
-    private struct SequenceResult: Sendable {
-        let outcome: TrainableModel.Outcome
-        let gradients: ParameterSet
+    private func answerLoss(_ losses: [[Float]], _ items: [TaskItem]) -> Double? {
+        let answered = zip(losses, items).flatMap { losses, item in
+            item.questions.flatMap { $0.turns.joined().map { Double(losses[$0 - 1]) } }
+        }
+        return answered.isEmpty ? nil : answered.reduce(0, +) / Double(answered.count)
+    }
+}
+
+extension [[[Int]]] {
+    /// The sums of counts for each layer and expert.
+    var summed: [[Int]] {
+        dropFirst().reduce(first ?? []) { zip($0, $1).map { zip($0, $1).map(+) } }
     }
 }

@@ -44,7 +44,7 @@ final class TrainableModelTests: XCTestCase {
         let configuration = try configuration()
         var gradients = ParameterSet()
         let outcome = try TrainableModel(configuration, workers: workers).accumulate(
-            example,
+            [example],
             parameters(configuration),
             mode: mode,
             into: &gradients
@@ -98,7 +98,7 @@ final class TrainableModelTests: XCTestCase {
         func losses(_ parameters: ParameterSet) throws -> [Float] {
             var gradients = ParameterSet()
             return try model.accumulate(
-                TrainableModel.Example(tokens: tokens, weight: 1),
+                [TrainableModel.Example(tokens: tokens, weight: 1)],
                 parameters,
                 mode: .denseWarmUp,
                 into: &gradients
@@ -114,7 +114,7 @@ final class TrainableModelTests: XCTestCase {
         let dense = try run(.densePretraining)
         XCTAssertNotEqual(sparse.outcome.losses, dense.outcome.losses)
         for token in 0..<4 {  // they predict from at most top-k tokens
-            XCTAssertEqual(sparse.outcome.losses[token], dense.outcome.losses[token], accuracy: 1e-5)
+            XCTAssertEqual(sparse.outcome.losses[0][token], dense.outcome.losses[0][token], accuracy: 1e-5)
         }
     }
 
@@ -134,6 +134,54 @@ final class TrainableModelTests: XCTestCase {
                 }
             }
         }
+    }
+
+    /// Sequences shorter than top-k, no longer, and longer, as one pack and each by itself.
+    func testAPackIsTheSumOfItsSequences() throws {
+        let configuration = try configuration()
+        let parameters = try parameters(configuration)
+        let model = try TrainableModel(configuration)
+        let examples = [3, 21, 5, 2, 13].map { count in
+            TrainableModel.Example(
+                tokens: (0..<count).map { ($0 * 7 + count) % 40 },
+                weights: (0..<count).map { Float($0) * 0.01 }
+            )
+        }
+        var modes = [TrainingMode.densePretraining, .denseWarmUp, .sparseTraining]
+        modes.append(TrainingMode(attention: .dense, trainsTrunk: true, trainsIndexer: true))
+        modes.append(.sparseTraining)
+        modes[4].balanceLoss = 0.1
+        for mode in modes {
+            var (together, apart) = (ParameterSet(), ParameterSet())
+            let pack = try model.accumulate(examples, parameters, mode: mode, into: &together)
+            let each = try examples.map {
+                try model.accumulate([$0], parameters, mode: mode, into: &apart)
+            }
+            assertClose(pack.losses.flatMap { $0 }, each.flatMap { $0.losses.flatMap { $0 } })
+            XCTAssertEqual(pack.losses.map(\.count), mode.trainsTrunk ? [2, 20, 4, 1, 12] : [])
+            for layer in pack.indexerLosses.indices {
+                assertClose(pack.indexerLosses[layer], each.flatMap { $0.indexerLosses[layer] })
+            }
+            XCTAssertEqual(pack.indexerLosses.count, each[0].indexerLosses.count)
+            XCTAssertEqual(pack.loads, each.map(\.loads).summed)
+            XCTAssertEqual(together.names, apart.names)
+            for name in apart.names {
+                let scale = apart[name].elements.reduce(1e-3) { max($0, abs($1)) }
+                assertClose(together[name].elements, apart[name].elements, within: 2e-4 * scale, name)
+            }
+        }
+    }
+
+    private func assertClose(
+        _ found: [Float],
+        _ expected: [Float],
+        within accuracy: Float = 1e-4,
+        _ message: String = "",
+        line: UInt = #line
+    ) {
+        XCTAssertEqual(found.count, expected.count, message, line: line)
+        let distances = zip(found, expected).map { abs($0 - $1) }
+        XCTAssertLessThanOrEqual(distances.max() ?? 0, accuracy, message, line: line)
     }
 
     func testBalanceLossReachesTheRouterAlone() throws {
@@ -156,7 +204,7 @@ final class TrainableModelTests: XCTestCase {
         var gradients = ParameterSet()
         func accumulate(_ tokens: [Int]) throws {
             _ = try model.accumulate(
-                .init(tokens: tokens, weight: 1),
+                [.init(tokens: tokens, weight: 1)],
                 parameters,
                 mode: .densePretraining,
                 into: &gradients

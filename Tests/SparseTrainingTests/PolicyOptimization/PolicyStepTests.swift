@@ -46,6 +46,14 @@ final class PolicyStepTests: XCTestCase {
         return (0..<count).map { stream.item(.needle, $0, length: 96) }
     }
 
+    /// What training on a rollout sees.
+    private func sample(_ rollout: Rollout, replay: Replay?) -> TrainableModel.Sample {
+        let targets = zip(rollout.tokens.dropFirst(), rollout.allCandidates).map {
+            Operators.CrossEntropy.Target(token: $0, weight: 0, candidates: $1)
+        }
+        return .init(tokens: rollout.tokens, targets: targets, replay: replay)
+    }
+
     // MARK: Replay
 
     /// The largest and the mean distance of log-probabilities in training from those of the rollouts.
@@ -54,18 +62,13 @@ final class PolicyStepTests: XCTestCase {
         replays: Bool
     ) throws -> (largest: Double, mean: Double) {
         let trained = try TrainableModel(configuration, workers: .one)
-        let distances = try rollouts.flatMap { rollout in
-            let candidates = rollout.allCandidates
-            let all = try trained.logProbabilities(
-                rollout.tokens,
-                candidates: candidates,
-                replay: replays ? rollout.replay : nil,
-                parameters,
-                attention: .sparse
-            )
-            return zip(rollout.drawn, rollout.logProbabilities).map {
-                abs(Double(all[$0 - 1]) - Double($1))
-            }
+        let all = try trained.logProbabilities(
+            rollouts.map { sample($0, replay: replays ? $0.replay : nil) },
+            parameters,
+            attention: .sparse
+        )
+        let distances = zip(rollouts, all).flatMap { rollout, all in
+            zip(rollout.drawn, rollout.logProbabilities).map { abs(Double(all[$0 - 1]) - Double($1)) }
         }
         return (distances.max() ?? 0, distances.reduce(0, +) / Double(max(distances.count, 1)))
     }
@@ -118,14 +121,16 @@ final class PolicyStepTests: XCTestCase {
             change(&replay)
             XCTAssertThrowsError(
                 try trained.logProbabilities(
-                    rollout.tokens,
-                    candidates: rollout.tokens.dropFirst().map { _ in nil },
-                    replay: replay,
+                    [sample(rollout, replay: rollout.replay), sample(rollout, replay: replay)],
                     parameters,
                     attention: .sparse
                 ),
                 "\(index)"
             ) { XCTAssertTrue($0 is SparseAttentionError, "\($0)") }
+        }
+        let partly = [sample(rollout, replay: rollout.replay), sample(rollout, replay: nil)]
+        XCTAssertThrowsError(try trained.logProbabilities(partly, parameters, attention: .sparse)) {
+            XCTAssertTrue("\($0)".contains("replayed sequences is 1, expected 2"), "\($0)")
         }
     }
 
@@ -165,15 +170,12 @@ final class PolicyStepTests: XCTestCase {
             divergence: settings.divergence
         )
         let current = try answers.map { answer in
-            Array(
-                try trained.logProbabilities(
-                    answer.rollout.tokens,
-                    candidates: answer.rollout.tokens.dropFirst().map { _ in nil },
-                    replay: answer.rollout.replay,
-                    parameters,
-                    attention: .sparse
-                ).suffix(answer.rollout.logProbabilities.count)
+            let all = try trained.logProbabilities(
+                [sample(answer.rollout, replay: answer.rollout.replay)],
+                parameters,
+                attention: .sparse
             )
+            return Array(all[0].suffix(answer.rollout.logProbabilities.count))
         }
         let tokens = GroupRelativePolicy.Tokens(
             current: current,
