@@ -10,8 +10,11 @@ struct PackedGradients: Sendable {
     private let together: TrainableModel  // on all of them
     private let workers: Workers
 
-    /// Packs that run side by side at least, where there are as many: each holds gradients of its own.
+    /// Packs that run side by side, unless there are more threads: each holds gradients of its own.
     private static let group = 8
+    /// From this many packs on they run side by side, unless there are more threads: three on two would leave one waiting,
+    /// and long sequences hold much memory.
+    private static let enough = 4
 
     init(_ configuration: ModelConfiguration, topK: Int?, workers: Workers) throws {
         alone = try TrainableModel(configuration, topK: topK, workers: .one)
@@ -38,7 +41,7 @@ struct PackedGradients: Sendable {
             return (gradients, part)
         }
         let packs = SequencePack.parts(lengths)
-        let isWide = packs.count >= workers.count
+        let isWide = packs.count >= max(Self.enough, workers.count)
         let group = isWide ? max(Self.group, workers.count) : 1
         var (sum, parts) = (ParameterSet(), [Part]())
         for start in stride(from: 0, to: packs.count, by: group) {
